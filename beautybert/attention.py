@@ -1,0 +1,67 @@
+"""Attention over flat tokens: the only place that knows where documents begin and end.
+
+The documents of a micro-batch lie one after another in a flat row of tokens. `Segments` says where,
+`attend` lets the tokens of each document see one another and nothing else. On CUDA in half precision the
+variable-length flash kernel of torch does this; everywhere else each run of equally long neighbours
+becomes one batch of `scaled_dot_product_attention`, so nothing is ever padded or masked. Neither way has
+dropout on the attention weights: the kernel has none, and both must compute the same model.
+
+Letters: N tokens in the micro-batch, B documents, T length of a document, H heads, K head size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+try:  # torch >= 2.10; its keyword arguments moved between releases, its seven positional ones did not
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:
+    varlen_attn = None
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Where the documents of a micro-batch lie.
+
+    lengths: tokens of each document, in order, on the host. offsets: (B + 1,) int32, the first token of
+    each document and, last, N. Documents sorted by length make the fewest runs, so the fastest CPU step.
+    """
+
+    lengths: tuple[int, ...]
+    offsets: Tensor
+
+    @classmethod
+    def from_lengths(cls, lengths, device: torch.device | str = "cpu") -> Segments:
+        lengths = tuple(int(length) for length in lengths)
+        offsets = torch.zeros(len(lengths) + 1, dtype=torch.int32)
+        offsets[1:] = torch.tensor(lengths).cumsum(0)
+        return cls(lengths, offsets.to(device))
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Segments:
+        """The same segments with `offsets` on `device`."""
+        return Segments(self.lengths, self.offsets.to(device, non_blocking=non_blocking))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
+    """Scaled dot-product attention inside each document: (N, H, K) x 3 -> (N, H, K)."""
+    if varlen_attn is not None and q.is_cuda and q.dtype in (torch.float16, torch.bfloat16):
+        longest = max(segments.lengths)
+        return varlen_attn(q, k, v, segments.offsets, segments.offsets, longest, longest)
+    return _attend_by_runs(q, k, v, segments.lengths)
+
+
+@torch.compiler.disable  # the runs differ from one micro-batch to the next: tracing them would recompile each time
+def _attend_by_runs(q: Tensor, k: Tensor, v: Tensor, lengths: tuple[int, ...]) -> Tensor:
+    H, K = q.shape[1:]
+    runs = [(length, sum(1 for _ in run)) for length, run in groupby(lengths)]
+    tokens = [length * count for length, count in runs]
+    outputs = []
+    for (T, B), *qkv in zip(runs, q.split(tokens), k.split(tokens), v.split(tokens)):
+        q_, k_, v_ = (x.view(B, T, H, K).transpose(1, 2) for x in qkv)  # (B, H, T, K)
+        outputs.append(F.scaled_dot_product_attention(q_, k_, v_).transpose(1, 2).reshape(B * T, H, K))
+    return torch.cat(outputs)

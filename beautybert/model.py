@@ -1,0 +1,238 @@
+"""BERT (Devlin et al. 2019, arXiv:1810.04805) over flat tokens, written out by hand.
+
+Every layer sees a row of N real tokens, never padding; only `attend` knows which document a token belongs
+to. Parameter names are those of the published checkpoints, so `state_dict()` is the interchange format.
+Reading and writing weights is pretrained.py's work.
+
+Letters: N tokens in the micro-batch, B documents, T length, D hidden, H heads, K head size, V vocabulary,
+M targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from beautybert.attention import Segments, attend
+
+ACTIVATIONS = {
+    "gelu": F.gelu,
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+}
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """The fields of a BERT checkpoint's config.json that shape the computation; defaults are BERT-base's.
+
+    `attention_probs_dropout_prob` is kept for other readers of the file; see attention.py for why it is not applied.
+    """
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
+
+    def __post_init__(self):
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}")
+        if self.hidden_act not in ACTIVATIONS:
+            raise ValueError(f"hidden_act {self.hidden_act!r} is not supported; supported: {', '.join(ACTIVATIONS)}")
+
+    @classmethod
+    def from_dict(cls, values: dict) -> BertConfig:
+        """From the contents of config.json. ValueError if it describes a model that this one is not."""
+        expected = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
+                    "add_cross_attention": False, "tie_word_embeddings": True}
+        for key, value in expected.items():
+            if values.get(key, value) != value:
+                raise ValueError(f"config.json has {key} = {values[key]!r}; only {value!r} is supported")
+        known = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in values.items() if key in known and value is not None})
+
+    def to_dict(self) -> dict:
+        """As config.json holds it, `model_type` included."""
+        return {"model_type": "bert", **asdict(self)}
+
+
+# Turc et al. 2019, arXiv:1908.08962, table 1: (layers, hidden size); heads of 64, inner layer of 4 x hidden
+SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "medium": (8, 512), "base": (12, 768), "large": (24, 1024)}
+
+
+def config_of_size(name: str, vocab_size: int, max_position_embeddings: int = 512) -> BertConfig:
+    """The BERT of one of the published `SIZES`."""
+    layers, hidden = SIZES[name]
+    return BertConfig(vocab_size=vocab_size, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=hidden // 64,
+                      intermediate_size=4 * hidden, max_position_embeddings=max_position_embeddings)
+
+
+class BertEmbeddings(nn.Module):
+    """Word + position + token type (always 0: one text a document), layer norm, dropout."""
+
+    def __init__(self, config: BertConfig):
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, input_ids: Tensor, position_ids: Tensor) -> Tensor:
+        """(N,), (N,) -> (N, D)."""
+        embeddings = self.word_embeddings(input_ids) + self.position_embeddings(position_ids)
+        return self.dropout(self.LayerNorm(embeddings + self.token_type_embeddings.weight[0]))
+
+
+class BertSelfAttention(nn.Module):
+    """Queries, keys and values of every head, attended inside each document."""
+
+    def __init__(self, config: BertConfig):
+        super().__init__()
+        self.heads = config.num_attention_heads
+        self.query = nn.Linear(config.hidden_size, config.hidden_size)
+        self.key = nn.Linear(config.hidden_size, config.hidden_size)
+        self.value = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
+        """(N, D) -> (N, D)."""
+        N, D = hidden.shape
+        q, k, v = (project(hidden).view(N, self.heads, D // self.heads) for project in (self.query, self.key, self.value))  # (N, H, K)
+        return attend(q, k, v, segments).reshape(N, D)
+
+
+class AddAndNorm(nn.Module):
+    """Dense, dropout, residual, layer norm: the end of both halves of a layer."""
+
+    def __init__(self, inputs: int, config: BertConfig):
+        super().__init__()
+        self.dense = nn.Linear(inputs, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden: Tensor, residual: Tensor) -> Tensor:
+        """(N, inputs), (N, D) -> (N, D)."""
+        return self.LayerNorm(self.dropout(self.dense(hidden)) + residual)
+
+
+class BertLayer(nn.Module):
+    """One post-norm transformer layer."""
+
+    def __init__(self, config: BertConfig):
+        super().__init__()
+        self.attention = nn.ModuleDict({"self": BertSelfAttention(config), "output": AddAndNorm(config.hidden_size, config)})
+        self.intermediate = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.intermediate_size)})
+        self.output = AddAndNorm(config.intermediate_size, config)
+        self.activation = ACTIVATIONS[config.hidden_act]
+
+    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
+        """(N, D) -> (N, D)."""
+        hidden = self.attention["output"](self.attention["self"](hidden, segments), hidden)
+        return self.output(self.activation(self.intermediate["dense"](hidden)), hidden)
+
+
+class BertEncoder(nn.Module):
+    """The stack of layers; `recompute` trades a second forward pass of each layer for the memory of its activations."""
+
+    def __init__(self, config: BertConfig):
+        super().__init__()
+        self.layer = nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))
+        self.recompute = False
+
+    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
+        """(N, D) -> (N, D)."""
+        for layer in self.layer:
+            if self.recompute and self.training:
+                hidden = checkpoint(layer, hidden, segments, use_reentrant=False)
+            else:
+                hidden = layer(hidden, segments)
+        return hidden
+
+
+class BertModel(nn.Module):
+    """Embeddings and encoder; with `pooler`, also the dense layer that classifiers put on [CLS].
+
+    MLM training has no use for the pooler, but carries it along untouched so that a classifier gets it back.
+    """
+
+    def __init__(self, config: BertConfig, pooler: bool = True):
+        super().__init__()
+        self.embeddings = BertEmbeddings(config)
+        self.encoder = BertEncoder(config)
+        self.pooler = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)}) if pooler else None
+
+    def forward(self, input_ids: Tensor, position_ids: Tensor, segments: Segments) -> Tensor:
+        """Token ids (N,) and positions in their documents (N,) -> last hidden states (N, D)."""
+        return self.encoder(self.embeddings(input_ids, position_ids), segments)
+
+
+class BertLMPredictionHead(nn.Module):
+    """Dense, activation, layer norm, then the transposed word embeddings as decoder.
+
+    The decoder's matrix is passed in (Press & Wolf 2017, arXiv:1608.05859): tied by use, there is one copy to train and to save.
+    """
+
+    def __init__(self, config: BertConfig):
+        super().__init__()
+        self.transform = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size),
+                                        "LayerNorm": nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)})
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.activation = ACTIVATIONS[config.hidden_act]
+
+    def forward(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
+        """(M, D), (V, D) -> logits (M, V)."""
+        hidden = self.transform["LayerNorm"](self.activation(self.transform["dense"](hidden)))
+        return F.linear(hidden, word_embeddings, self.bias)
+
+
+class BertForMaskedLM(nn.Module):
+    """BERT with the masked-language-model head."""
+
+    def __init__(self, config: BertConfig, pooler: bool = False):
+        super().__init__()
+        self.config = config
+        self.bert = BertModel(config, pooler)
+        self.cls = nn.ModuleDict({"predictions": BertLMPredictionHead(config)})
+        init_weights(self, config)
+        if pooler:  # without a gradient DistributedDataParallel would wait for one
+            self.bert.pooler.requires_grad_(False)
+
+    def forward(self, input_ids: Tensor, position_ids: Tensor, segments: Segments, target_positions: Tensor) -> Tensor:
+        """(N,), (N,), and which of the N tokens to predict (M,) -> logits (M, V)."""
+        hidden = self.bert(input_ids, position_ids, segments)
+        return self.cls["predictions"](hidden[target_positions], self.bert.embeddings.word_embeddings.weight)
+
+
+def init_weights(model: nn.Module, config: BertConfig) -> None:
+    """BERT's initialisation: matrices and embeddings from N(0, initializer_range), biases 0, layer norms 1."""
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            nn.init.normal_(module.weight, std=config.initializer_range)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            nn.init.zeros_(module.weight[module.padding_idx])
+
+
+def encode_padded(bert: BertModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """For tests and notebooks: padded ids (B, T) and their 0/1 mask (B, T) -> hidden states (B, T, D), zero where padded."""
+    real = attention_mask.bool()
+    segments = Segments.from_lengths(real.sum(1).tolist(), input_ids.device)
+    position_ids = real.long().cumsum(1) - 1
+    hidden = bert(input_ids[real], position_ids[real], segments)
+    return hidden.new_zeros(*input_ids.shape, hidden.shape[-1]).index_put((real,), hidden)

@@ -1,0 +1,174 @@
+"""Weights in and out: Hugging Face BERT folders and hub names, safetensors only, strictly checked and reported.
+
+What the key names of older files mean is settled in `canonical_keys`; whether they fit the model in `load_weights`.
+Tokenizer files are tokenizer.py's work, training checkpoints are checkpoint.py's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from beautybert.model import BertConfig, BertForMaskedLM
+
+HUB_FILES = ["config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json",
+             "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of the tensors: names in the model that were loaded or newly initialised, names in the file that were not used."""
+
+    loaded: tuple[str, ...]
+    initialised: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        def name(kind: str, keys: tuple[str, ...]) -> str:
+            return f"{len(keys)} {kind}" + (f" ({', '.join(keys)})" if keys else "")
+
+        return f"weights: {len(self.loaded)} loaded, {name('newly initialised', self.initialised)}, {name('unused', self.unused)}"
+
+
+def resolve(name: str) -> Path:
+    """The local folder of a checkpoint: `name` itself if it is a folder, else the download of the hub repository `name`.
+
+    ValueError if it is neither. The hub is that of the environment variable HF_ENDPOINT; downloads are cached by huggingface_hub.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ValueError(f"--init {name}: {'is a file; name its folder' if folder.exists() else 'no such folder'}")
+    try:
+        return Path(snapshot_download(name, allow_patterns=HUB_FILES))
+    except Exception as error:  # a library boundary: network, authorisation, name, disk
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise ValueError(f"--init {name}: no such folder here, and the hub says: {reason}") from None
+
+
+def read_config(folder: Path) -> BertConfig:
+    """config.json of a checkpoint folder. ValueError if it is absent, broken or not a BERT's."""
+    path = folder / "config.json"
+    try:
+        return BertConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ValueError(f"{folder} has no config.json") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of model.safetensors, or of the files that model.safetensors.index.json names.
+
+    ValueError for missing, truncated or foreign files; for pickled weights it says how to convert them.
+    """
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").is_file():
+        paths = [folder / "model.safetensors"]
+    elif index.is_file():
+        try:
+            paths = [folder / name for name in sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))]
+        except (ValueError, KeyError, AttributeError) as error:
+            raise ValueError(f"{index}: broken ({error!r})") from None
+    else:
+        pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
+        if pickles:
+            raise ValueError(f"{folder} has only pickled weights ({pickles[0]}), which can run code when opened. Convert them where you trust them: "
+                             f"python -c \"from transformers import AutoModelForMaskedLM as M; M.from_pretrained('{folder}').save_pretrained('NEW_FOLDER')\"")
+        raise ValueError(f"{folder} has no model.safetensors")
+    weights: dict[str, Tensor] = {}
+    for path in paths:
+        try:
+            with safe_open(path, framework="pt") as file:
+                weights |= {key: file.get_tensor(key) for key in file.keys()}
+        except FileNotFoundError:
+            raise ValueError(f"{path} is missing, though {index.name} names it") from None
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path} is no whole safetensors file: {error}") from None
+    return weights
+
+
+def canonical_keys(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Rename to today's key names, and set apart what BERT files carry that no model of ours needs.
+
+    Old layer norms (gamma, beta), a missing `bert.` prefix and a decoder bias under its second name are renamed. Position
+    numbers, the next-sentence head and tied decoder copies are set apart. ValueError for a decoder that is not tied.
+    """
+    renamed, unused = {}, []
+    for key, tensor in weights.items():
+        name = key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        name = "bert." + name if name.startswith(ENCODER_PARTS) else name
+        if name.endswith("embeddings.position_ids") or name.startswith("cls.seq_relationship."):
+            unused.append(key)
+        else:
+            renamed[name] = tensor
+    for copy, original in (("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
+                           ("cls.predictions.decoder.bias", "cls.predictions.bias")):
+        if copy not in renamed:
+            continue
+        if original not in renamed:
+            renamed[original] = renamed.pop(copy)
+        elif not torch.equal(renamed[copy], renamed[original]):
+            raise ValueError(f"{copy} differs from {original}: a decoder that is not tied to the embeddings is not supported")
+        else:
+            del renamed[copy]
+            unused.append(copy)
+    return renamed, unused
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], may_be_new: tuple[str, ...] = (), unused: tuple[str, ...] = ()) -> LoadReport:
+    """Copy canonical weights into the model, in fp32; only names that begin with `may_be_new` may be absent.
+
+    ValueError names every tensor that is foreign, missing or of another shape than the model's.
+    """
+    wanted = model.state_dict()
+    foreign = [key for key in weights if key not in wanted]
+    missing = [key for key in wanted if key not in weights]
+    lost = [key for key in missing if not key.startswith(may_be_new)] if may_be_new else missing
+    problems = []
+    if foreign:
+        problems.append(f"{len(foreign)} tensors that this model does not have: {_some(foreign)}")
+    if lost:
+        problems.append(f"{len(lost)} tensors are missing: {_some(lost)}")
+    problems += [f"{key} has shape {tuple(weights[key].shape)}, config.json asks for {tuple(wanted[key].shape)}"
+                 for key in wanted if key in weights and weights[key].shape != wanted[key].shape][:3]
+    if problems:
+        raise ValueError("the weights do not fit: " + "; ".join(problems))
+    with torch.no_grad():
+        for key, tensor in weights.items():
+            wanted[key].copy_(tensor)
+    return LoadReport(tuple(key for key in wanted if key in weights), tuple(missing), tuple(unused))
+
+
+def read_masked_lm(folder: Path, config: BertConfig) -> tuple[BertForMaskedLM, LoadReport]:
+    """BERT with the masked-LM head from a checkpoint folder. A head that is not there is newly initialised; a pooler is carried along."""
+    weights, unused = canonical_keys(read_weights(folder))
+    model = BertForMaskedLM(config, pooler=any(key.startswith("bert.pooler.") for key in weights))
+    try:
+        return model, load_weights(model, weights, may_be_new=("cls.",), unused=tuple(unused))
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None
+
+
+def write_model(folder: Path, model: nn.Module, config: BertConfig) -> None:
+    """Write model.safetensors (fp32) and config.json so that transformers and `read_weights` open them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {"architectures": [type(model).__name__], **config.to_dict()}
+    (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    unfinished = folder / "model.safetensors.unfinished"
+    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}, unfinished, metadata={"format": "pt"})
+    os.replace(unfinished, folder / "model.safetensors")
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")

@@ -1,0 +1,108 @@
+"""What a run writes down and shows: metrics.jsonl, a progress bar or plain lines, TensorBoard, plots."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+class RunLog:
+    """The log of one run, kept by rank 0; on the other ranks `enabled=False` makes every call do nothing.
+
+    On a terminal there is a progress bar, elsewhere a plain line for each `step` call.
+    """
+
+    def __init__(self, folder: Path, first_step: int, total_steps: int, enabled: bool = True, tensorboard: bool = False):
+        self.enabled = enabled
+        if not enabled:
+            return
+        self.total_steps, self.first_step, self.began = total_steps, first_step, time.perf_counter()
+        self.file = open(folder / "metrics.jsonl", "a", encoding="utf-8")
+        self.bar = tqdm(total=total_steps, initial=first_step, unit="step", dynamic_ncols=True, disable=not sys.stderr.isatty())
+        self.board = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+
+    def write(self, step: int, split: str, **values) -> None:
+        """Append one line to metrics.jsonl, and to TensorBoard."""
+        if not self.enabled:
+            return
+        self.file.write(json.dumps({"step": step, "split": split, **values}) + "\n")
+        self.file.flush()
+        if self.board:
+            for name, value in values.items():
+                self.board.add_scalar(f"{split}/{name}", value, step)
+
+    def show_step(self, step: int, loss: float, lr: float, tokens_per_second: float) -> None:
+        """Advance the bar to `step`, or print a line with the time that is left."""
+        if not self.enabled:
+            return
+        text = f"loss {loss:.4f}  lr {lr:.2e}  {tokens_per_second:,.0f} tokens/s"
+        if not self.bar.disable:
+            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update(step - self.bar.n)
+            return
+        left = (time.perf_counter() - self.began) / (step - self.first_step) * (self.total_steps - step)
+        print(f"step {step}/{self.total_steps}  {text}  {tqdm.format_interval(left)} left", flush=True)
+
+    def say(self, text: str) -> None:
+        """Print without disturbing the bar."""
+        if self.enabled:
+            tqdm.write(text) if not self.bar.disable else print(text, flush=True)
+
+    def close(self) -> None:
+        """Close files and bar."""
+        if self.enabled:
+            self.bar.close()
+            self.file.close()
+            if self.board:
+                self.board.close()
+
+
+def cut_back(folder: Path, step: int) -> None:
+    """Drop from metrics.jsonl what was written after `step`, a half-written last line too, so that a resume writes each step once."""
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            if json.loads(line)["step"] <= step and line.endswith("\n"):
+                kept.append(line)
+        except ValueError:
+            continue
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text("".join(kept), encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def need_extra(package: str, flag: str, extra: str) -> None:
+    """ValueError that says what to install if `package`, which `flag` needs, is not there."""
+    if importlib.util.find_spec(package) is None:
+        raise ValueError(f"{flag} needs the package {package}: pip install -e '.[{extra}]'")
+
+
+def plot_losses(folder: Path) -> Path | None:
+    """Draw the losses of metrics.jsonl into loss.png; None, and nothing drawn, without matplotlib (the `plots` extra)."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return None
+    from matplotlib.figure import Figure  # no pyplot: it would choose a window system for the whole process
+
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="loss (nats a target)")
+    for split, style in (("train", {"linewidth": 0.8, "alpha": 0.7}), ("valid", {"marker": "o", "markersize": 4})):
+        points = [(row["step"], row["loss"]) for row in rows if row["split"] == split]
+        if points:
+            axes.plot(*zip(*points), label=split, **style)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(folder / "loss.png", dpi=120)
+    return folder / "loss.png"

@@ -1,0 +1,122 @@
+"""WordPiece tokenizers in the files that BERT checkpoints carry: tokenizer.json, vocab.txt, tokenizer_config.json.
+
+The work is done by the `tokenizers` library; what lives here is reading, checking, learning and writing. Special
+tokens are never added here: a document is plain WordPiece ids, and batching.py puts [CLS] and [SEP] around it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def read_tokenizer(folder: Path | str) -> Tokenizer:
+    """The tokenizer of a checkpoint folder: its tokenizer.json, else its vocab.txt (cased or uncased).
+
+    Truncation and padding that the file may ask for are switched off: cutting is batching's business and
+    nothing is padded. ValueError if neither file is there, a file is broken, or a special token is missing.
+    """
+    folder = Path(folder)
+    if (folder / "tokenizer.json").is_file():
+        path = folder / "tokenizer.json"
+        try:
+            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        except Exception as error:  # the library raises bare Exception
+            raise ValueError(f"{path} is no readable tokenizer: {error}") from None
+    elif (folder / "vocab.txt").is_file():
+        path = folder / "vocab.txt"
+        tokenizer = _from_vocabulary(path, _lowercase(folder))
+    else:
+        raise ValueError(f"{folder} holds neither tokenizer.json nor vocab.txt")
+    if not isinstance(tokenizer.model, models.WordPiece):
+        raise ValueError(f"{path} is a {type(tokenizer.model).__name__} tokenizer; BERT needs WordPiece")
+    missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
+    if missing:
+        raise ValueError(f"{path} lacks the special tokens {', '.join(missing)}")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def learn_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """An uncased WordPiece tokenizer of at most `vocab_size` tokens learned from `texts`."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False))
+    return _finish(tokenizer)
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path | str, max_length: int) -> None:
+    """Write tokenizer.json, vocab.txt (one token a line, in id order) and the tokenizer_config.json that transformers reads."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    lines = (f"[no token {id}]" if token is None else token for id, token in enumerate(token_list(tokenizer)))
+    (folder / "vocab.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    described = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
+    described |= {"tokenizer_class": "BertTokenizer", "do_lower_case": is_uncased(tokenizer), "model_max_length": max_length}
+    (folder / "tokenizer_config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+
+def is_uncased(tokenizer: Tokenizer) -> bool:
+    """Whether texts are lower-cased before they are cut into tokens."""
+    return tokenizer.normalizer is not None and tokenizer.normalizer.normalize_str("A") == "a"
+
+
+def token_list(tokenizer: Tokenizer) -> list[str | None]:
+    """Every token at the place of its id; None at an id that no token has."""
+    ids = tokenizer.get_vocab(with_added_tokens=True)
+    tokens: list[str | None] = [None] * (max(ids.values()) + 1)
+    for token, id in ids.items():
+        tokens[id] = token
+    return tokens
+
+
+def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """The id of each of `SPECIAL_TOKENS`."""
+    return {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
+
+
+def tokenizer_fingerprint(tokenizer: Tokenizer) -> str:
+    """A short hash of everything that decides how a text is cut into ids."""
+    return hashlib.blake2b(tokenizer.to_str().encode(), digest_size=8).hexdigest()
+
+
+def _lowercase(folder: Path) -> bool:
+    """do_lower_case of tokenizer_config.json; without it, a vocabulary with a capital letter is a cased one."""
+    if (folder / "tokenizer_config.json").is_file():
+        described = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        if "do_lower_case" in described:
+            return bool(described["do_lower_case"])
+    tokens = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    return not any(token != token.lower() for token in tokens if not token.startswith("["))
+
+
+def _from_vocabulary(path: Path, lowercase: bool) -> Tokenizer:
+    try:
+        tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 (byte {error.start})") from None
+    if len(set(tokens)) != len(tokens):
+        repeated = next(token for token in tokens if tokens.count(token) > 1)
+        raise ValueError(f"{path}: token {repeated!r} stands there twice")
+    tokenizer = Tokenizer(models.WordPiece({token: id for id, token in enumerate(tokens)}, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens([token for token in SPECIAL_TOKENS if token in set(tokens)])
+    return _finish(tokenizer) if set(SPECIAL_TOKENS) <= set(tokens) else tokenizer
+
+
+def _finish(tokenizer: Tokenizer) -> Tokenizer:
+    """Add what a saved tokenizer.json is expected to do for others: [CLS] ... [SEP] and joining of ## pieces."""
+    cls, sep = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", sep), ("[CLS]", cls))
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
