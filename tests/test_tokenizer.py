@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from beautybert.tokenizer import is_uncased, learn_tokenizer, read_tokenizer, token_list, tokenizer_fingerprint, write_tokenizer
+from tests.conftest import product_texts
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+TEXT = "Crème HYDRATANTE, glycerin (2 %) shampoo"
+
+
+def vocab_folder(folder, tokens, **described):
+    folder.mkdir(exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join([*SPECIAL, *tokens]) + "\n", encoding="utf-8")
+    if described:
+        (folder / "tokenizer_config.json").write_text(json.dumps(described))
+    return folder
+
+
+def test_vocab_txt_gives_the_ids_of_transformers_cased_and_uncased(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    letters = [c + x for x in "abcdefghijklmnopqrstuvwxyz" for c in ("", "##")] + list(",()%2è")
+    for name, extra, lower in (("uncased", ["glycerin", "sham", "##poo"], True), ("cased", ["Cr", "HY", "##DR", "##A", "##T", "##N", "##E", "glycerin", "##è", "##me"], False)):
+        folder = vocab_folder(tmp_path / name, letters + extra, do_lower_case=lower)
+        theirs = transformers.BertTokenizer.from_pretrained(folder)
+        assert read_tokenizer(folder).encode(TEXT, add_special_tokens=False).ids == theirs(TEXT, add_special_tokens=False)["input_ids"]
+
+
+def test_casing_is_taken_from_the_vocabulary_where_no_config_says_it(tmp_path):
+    assert is_uncased(read_tokenizer(vocab_folder(tmp_path / "a", ["water"])))
+    assert not is_uncased(read_tokenizer(vocab_folder(tmp_path / "b", ["water", "Water"])))
+
+
+def test_truncation_and_padding_of_the_file_are_switched_off(tmp_path):
+    tokenizer = learn_tokenizer(lambda: product_texts(50), 200)
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(length=4)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    read = read_tokenizer(tmp_path)
+    assert len(read.encode(" ".join(["water"] * 50), add_special_tokens=False)) == 50
+    assert len(read.encode("water", add_special_tokens=False)) == 1
+
+
+def test_what_is_written_reads_back_from_either_file_and_in_transformers(tmp_path, tokenizer):
+    transformers = pytest.importorskip("transformers")
+    write_tokenizer(tokenizer, tmp_path, max_length=64)
+    ids = tokenizer.encode(TEXT, add_special_tokens=False).ids
+    assert read_tokenizer(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert theirs(TEXT)["input_ids"] == [tokenizer.token_to_id("[CLS]"), *ids, tokenizer.token_to_id("[SEP]")] and theirs.model_max_length == 64
+    (tmp_path / "tokenizer.json").unlink()
+    assert read_tokenizer(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
+
+
+def test_learning_is_deterministic_and_keeps_to_the_size():
+    one, other = (learn_tokenizer(lambda: product_texts(200), 250) for _ in range(2))
+    assert tokenizer_fingerprint(one) == tokenizer_fingerprint(other) and one.get_vocab_size() <= 250
+    assert token_list(one)[:5] == SPECIAL and tokenizer_fingerprint(one) != tokenizer_fingerprint(learn_tokenizer(lambda: product_texts(200, seed=1), 250))
+
+
+@pytest.mark.parametrize("content, message", [
+    (None, "neither tokenizer.json nor vocab.txt"), ("{", "no readable tokenizer"), ("BPE", "needs WordPiece"), ("water\n", "lacks the special tokens"),
+    ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nwater\nwater\n", "'water' stands there twice"), ("caf\xe9\n".encode("latin-1"), "not UTF-8"),
+])
+def test_a_broken_tokenizer_is_named(tmp_path, content, message):
+    if content == "BPE":
+        from tokenizers import Tokenizer, models
+        Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
+    elif content == "{":
+        (tmp_path / "tokenizer.json").write_text(content)
+    elif content:
+        (tmp_path / "vocab.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=message):
+        read_tokenizer(tmp_path)
