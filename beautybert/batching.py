@@ -9,6 +9,7 @@ Letters: N tokens in the micro-batch, B documents, W windows, M targets.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,12 +26,17 @@ ORDER, MASK, DROPOUT, VALIDATION, SPLIT, GUESSES = range(6)
 
 def keyed_generator(*key: int) -> np.random.Generator:
     """A numpy generator that is a function of the key alone, e.g. (seed, MASK, step, micro-batch)."""
-    return np.random.default_rng(key)
+    return np.random.default_rng(_digest(key))
 
 
 def keyed_seed(*key: int) -> int:
     """A seed for torch.manual_seed that is a function of the key alone."""
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return _digest(key) >> 65
+
+
+def _digest(key: tuple[int, ...]) -> int:
+    """128 bits. numpy's own seeding by a tuple takes (1, 0) for (1,)."""
+    return int.from_bytes(hashlib.blake2b(repr([int(part) for part in key]).encode(), digest_size=16).digest(), "big")
 
 
 def split_documents(count: int, valid_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
