@@ -134,7 +134,7 @@ def main(config: Config) -> dict:
     cache_dir, corpus_id = Path(config.cache_dir).expanduser(), corpus_fingerprint(config.data, config.text_fields)
     if config.init == "scratch":
         folder = once_per_machine(cache_dir / f"vocabulary-{corpus_id}-{config.vocab_size}", lambda unfinished: write_tokenizer(
-            learn_tokenizer(read_texts(config.data, config.text_fields), config.vocab_size), unfinished, config.max_length), ranks)
+            learn_tokenizer(lambda: read_texts(config.data, config.text_fields), config.vocab_size), unfinished, config.max_length), ranks)
         tokenizer = read_tokenizer(folder)
         bert_config = config_of_size(config.size, len(token_list(tokenizer)), max(512, config.max_length))
     else:

@@ -106,23 +106,26 @@ def _read_file(config_class: type, hints: dict, path: str) -> dict:
     values = values.get("config", values) if isinstance(values, dict) else None
     if not isinstance(values, dict):
         raise ValueError(f"--config {path}: holds no JSON object of options")
-    problems, known = [], {field.name: field for field in dataclasses.fields(config_class)}
-    for key, value in values.items():
-        if key not in known:
-            problems.append(f"--config {path}: unknown option {key!r}; options are {', '.join(known)}")
-            continue
-        base = _base_type(hints[key])
-        if typing.get_origin(base) is tuple:
-            right = isinstance(value, list) and all(isinstance(item, str) for item in value)
-            values[key] = tuple(value) if right else value
-        elif base is float:
-            right = isinstance(value, (int, float)) and not isinstance(value, bool)
-        else:
-            right = isinstance(value, base) and (base is bool or not isinstance(value, bool))
-        if not right and not (value is None and base is not hints[key]):
-            problems.append(f"--config {path}: {key} = {value!r} is no {getattr(base, '__name__', 'list of strings')}")
-        choices = known[key].metadata["choices"]
-        if right and choices and value not in choices:
-            problems.append(f"--config {path}: {key} = {value!r}; choose from {', '.join(choices)}")
-    raise_problems(problems)
+    known = {field.name: field for field in dataclasses.fields(config_class)}
+    problems = [f"--config {path}: unknown option {key!r}; options are {', '.join(known)}" for key in values if key not in known]
+    for key in values.keys() & known.keys():
+        problem = _wrong_value(values[key], hints[key], known[key].metadata["choices"])
+        if problem:
+            problems.append(f"--config {path}: {key} = {values[key]!r} {problem}")
+        elif isinstance(values[key], list):
+            values[key] = tuple(values[key])
+    raise_problems(sorted(problems))
     return values
+
+
+def _wrong_value(value, hint, choices: Sequence[str] | None) -> str | None:
+    """What is wrong with a value from a JSON file; None if nothing is."""
+    base = _base_type(hint)
+    if value is None and base is not hint:
+        return None
+    if typing.get_origin(base) is tuple:
+        return None if isinstance(value, list) and all(isinstance(item, str) for item in value) else "is no list of strings"
+    accepted = (int, float) if base is float else base
+    if not isinstance(value, accepted) or isinstance(value, bool) != (base is bool):
+        return f"is no {base.__name__}"
+    return f"is none of {', '.join(choices)}" if choices and value not in choices else None

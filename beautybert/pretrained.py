@@ -21,6 +21,7 @@ from beautybert.model import BertConfig, BertForMaskedLM
 
 HUB_FILES = ["config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json",
              "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+CONVERT = "python -c \"from transformers import BertForMaskedLM as M; M.from_pretrained('NAME').save_pretrained('FOLDER')\""
 ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
 
 
@@ -82,10 +83,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             raise ValueError(f"{index}: broken ({error!r})") from None
     else:
         pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
-        if pickles:
-            raise ValueError(f"{folder} has only pickled weights ({pickles[0]}), which can run code when opened. Convert them where you trust them: "
-                             f"python -c \"from transformers import AutoModelForMaskedLM as M; M.from_pretrained('{folder}').save_pretrained('NEW_FOLDER')\"")
-        raise ValueError(f"{folder} has no model.safetensors")
+        raise ValueError(f"{folder} has no model.safetensors{', only ' + pickles[0] if pickles else ''}. Pickled weights (.bin, .pt) are not read, as they can run "
+                         f"code when opened. Convert them where you trust them: {CONVERT}")
     weights: dict[str, Tensor] = {}
     for path in paths:
         try:

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from beautybert import attention
+from beautybert.attention import Segments, attend
+
+
+def reference(q, k, v, lengths):
+    """One full attention matrix over all tokens, other documents masked out by hand."""
+    document = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    scores = torch.einsum("nhk,mhk->hnm", q, k) / q.shape[-1] ** 0.5
+    scores = scores.masked_fill(document[:, None] != document[None, :], -torch.inf)
+    return torch.einsum("hnm,mhk->nhk", scores.softmax(-1), v)
+
+
+@pytest.mark.parametrize("lengths", [[7], [1, 1, 1], [3, 3, 8, 8, 8, 2], [5, 1, 9, 1, 5]])
+def test_attend_equals_block_diagonal_attention_with_its_gradients(lengths):
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(sum(lengths), 3, 8, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    upstream = torch.randn(sum(lengths), 3, 8, dtype=torch.float64)
+    gradients = []
+    for out in (attend(q, k, v, Segments.from_lengths(lengths)), reference(q, k, v, lengths)):
+        gradients.append((out, *torch.autograd.grad(out, (q, k, v), upstream)))
+    for ours, theirs in zip(*gradients):
+        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+
+
+def test_segments_hold_the_boundaries_of_the_documents():
+    segments = Segments.from_lengths([2, 5, 1])
+    assert segments.offsets.tolist() == [0, 2, 7, 8] and segments.offsets.dtype == torch.int32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available() or attention.varlen_attn is None, reason="needs a GPU and torch with varlen attention")
+def test_flash_kernel_equals_attention_by_runs():
+    torch.manual_seed(0)
+    lengths = [3, 3, 40, 127, 1]
+    q, k, v = (torch.randn(sum(lengths), 4, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
+    upstream = torch.randn_like(q)
+    segments = Segments.from_lengths(lengths, "cuda")
+    results = []
+    for out in (attend(q, k, v, segments), attention._attend_by_runs(q, k, v, segments.lengths)):
+        results.append((out, *torch.autograd.grad(out, (q, k, v), upstream)))
+    for kernel, runs in zip(*results):
+        torch.testing.assert_close(kernel, runs, atol=3e-2, rtol=3e-2)

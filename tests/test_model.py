@@ -1,0 +1,151 @@
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from beautybert.attention import Segments
+from beautybert.model import BertConfig, BertForMaskedLM, BertLayer, BertModel, config_of_size, encode_padded
+from beautybert.pretrained import canonical_keys, load_weights
+from tests.conftest import TINY
+
+SMALL = replace(TINY, vocab_size=120, hidden_dropout_prob=0.0)
+
+
+def flat(lengths, vocab_size=120):
+    """Random documents: ids (N,), positions (N,), segments."""
+    ids = torch.randint(5, vocab_size, (sum(lengths),))
+    return ids, torch.cat([torch.arange(length) for length in lengths]), Segments.from_lengths(lengths)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_logits_and_every_gradient_equal_those_of_transformers(seed):
+    transformers = pytest.importorskip("transformers")
+    rng = random.Random(seed)
+    heads = rng.choice([1, 2, 3, 4])
+    config = BertConfig(vocab_size=rng.randint(50, 200), hidden_size=heads * rng.choice([4, 8, 16]), num_hidden_layers=rng.randint(1, 4), num_attention_heads=heads,
+                        intermediate_size=rng.randint(16, 96), hidden_act=rng.choice(["gelu", "gelu_new", "relu"]), max_position_embeddings=rng.randint(24, 64))
+    torch.manual_seed(seed)
+    theirs = transformers.BertForMaskedLM(transformers.BertConfig(**config.to_dict())).eval()
+    for parameter in theirs.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    ours = BertForMaskedLM(config).eval()
+    load_weights(ours, canonical_keys(theirs.state_dict())[0])
+
+    lengths = sorted(rng.randint(1, 24) for _ in range(rng.randint(1, 6)))
+    padded, mask = torch.zeros(len(lengths), max(lengths), dtype=torch.long), torch.zeros(len(lengths), max(lengths), dtype=torch.long)
+    ids, positions, segments = flat(lengths, config.vocab_size)
+    for row, document in enumerate(ids.split(lengths)):
+        padded[row, :len(document)], mask[row, :len(document)] = document, 1
+    targets = torch.randint(0, config.vocab_size, ids.shape)
+
+    logits = ours(ids, positions, segments, torch.arange(len(ids)))
+    expected = theirs(input_ids=padded, attention_mask=mask).logits[mask.bool()]
+    assert (logits - expected).abs().max() < 1e-5
+    for out in (logits, expected):
+        F.cross_entropy(out, targets).backward()
+    their_gradients = {name: p.grad for name, p in theirs.named_parameters()}
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, their_gradients[name], atol=1e-5, rtol=0, msg=lambda text: f"{name}: {text}")
+
+
+def test_layer_equals_torch_transformer_layer_in_float64():
+    torch.manual_seed(0)
+    config = replace(TINY, hidden_dropout_prob=0.0)
+    reference = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, activation="gelu", layer_norm_eps=1e-12, batch_first=True, norm_first=False).double()
+    for parameter in reference.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    ours = BertLayer(config).double()
+    attention, qkv = reference.self_attn, ("query", "key", "value")
+    values = {f"attention.self.{name}.{kind}": part for kind in ("weight", "bias") for name, part in zip(qkv, getattr(attention, f"in_proj_{kind}").chunk(3))}
+    for name, module in (("attention.output.dense", attention.out_proj), ("attention.output.LayerNorm", reference.norm1), ("intermediate.dense", reference.linear1),
+                         ("output.dense", reference.linear2), ("output.LayerNorm", reference.norm2)):
+        values |= {f"{name}.weight": module.weight, f"{name}.bias": module.bias}
+    ours.load_state_dict(values)
+    hidden = torch.randn(3, 11, 32, dtype=torch.float64)
+    out = ours(hidden.flatten(0, 1), Segments.from_lengths([11, 11, 11])).view_as(hidden)
+    assert (out - reference(hidden)).abs().max() < 1e-12
+
+
+def test_packed_documents_equal_each_alone():
+    torch.manual_seed(0)
+    model = BertForMaskedLM(SMALL).double().eval()
+    lengths = [4, 9, 9, 1, 30]
+    ids, positions, segments = flat(lengths)
+    packed = model(ids, positions, segments, torch.arange(len(ids)))
+    alone = [model(document, torch.arange(len(document)), Segments.from_lengths([len(document)]), torch.arange(len(document))) for document in ids.split(lengths)]
+    assert (packed - torch.cat(alone)).abs().max() < 1e-12
+
+
+def test_padded_convenience_equals_flat_and_is_zero_where_padded():
+    torch.manual_seed(0)
+    bert = BertModel(SMALL).eval()
+    ids, positions, segments = flat([3, 7])
+    padded = torch.zeros(2, 7, dtype=torch.long)
+    padded[0, 4:], padded[1] = ids[:3], ids[3:]  # padding on the left is fine too
+    mask = torch.tensor([[0] * 4 + [1] * 3, [1] * 7])
+    hidden = encode_padded(bert, padded, mask)
+    torch.testing.assert_close(hidden[mask.bool()], bert(ids, positions, segments))
+    assert (hidden[0, :4] == 0).all()
+
+
+def test_bf16_autocast_stays_near_fp32():
+    torch.manual_seed(0)
+    model = BertForMaskedLM(SMALL).eval()
+    ids, positions, segments = flat([5, 20, 64])
+    exact = model(ids, positions, segments, torch.arange(len(ids)))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = model(ids, positions, segments, torch.arange(len(ids)))
+    gap = (exact - rounded.float()).abs().max()
+    assert 0 < gap < 2e-2
+
+
+def test_dropout_acts_in_training_and_not_in_evaluation():
+    torch.manual_seed(0)
+    model = BertForMaskedLM(replace(SMALL, hidden_dropout_prob=0.3))
+    batch = (*flat([5, 20]), torch.arange(25))
+    assert not torch.equal(model(*batch), model(*batch))
+    model.eval()
+    assert torch.equal(model(*batch), model(*batch))
+
+
+def test_recomputing_layers_changes_no_gradient_even_with_dropout():
+    torch.manual_seed(0)
+    model = BertForMaskedLM(replace(SMALL, hidden_dropout_prob=0.3))
+    batch, gradients = (*flat([5, 20]), torch.arange(25)), []
+    for recompute in (False, True):
+        model.bert.encoder.recompute = recompute
+        model.zero_grad()
+        torch.manual_seed(3)
+        model(*batch).square().mean().backward()
+        gradients.append([p.grad.clone() for p in model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*gradients))
+
+
+def test_compiled_model_equals_eager():
+    torch.manual_seed(0)
+    model = BertForMaskedLM(SMALL).eval()
+    compiled = torch.compile(model, dynamic=True)
+    for lengths in ([3, 7], [2, 2, 9, 40]):
+        batch = (*flat(lengths), torch.arange(0, sum(lengths), 2))
+        torch.testing.assert_close(compiled(*batch), model(*batch), atol=1e-5, rtol=0)
+
+
+def test_initialisation_is_berts():
+    torch.manual_seed(0)
+    model = BertForMaskedLM(config_of_size("mini", vocab_size=5000))
+    weight = model.bert.encoder.layer[0].intermediate["dense"].weight
+    assert abs(weight.std() - 0.02) < 5e-4 and (model.bert.embeddings.word_embeddings.weight[0] == 0).all()
+    assert all((p == (1 if "LayerNorm" in name else 0)).all() for name, p in model.named_parameters() if p.ndim == 1 and name.endswith(("weight", "bias")) and
+               not name.endswith("LayerNorm.bias"))
+
+
+@pytest.mark.parametrize("values, message", [
+    ({"model_type": "roberta"}, "model_type"), ({"position_embedding_type": "relative_key"}, "position_embedding_type"), ({"is_decoder": True}, "is_decoder"),
+    ({"hidden_act": "swish"}, "hidden_act 'swish'"), ({"hidden_size": 10, "num_attention_heads": 4}, "no multiple"), ({"tie_word_embeddings": False}, "tie_word_embeddings"),
+])
+def test_a_config_of_another_model_is_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        BertConfig.from_dict(values)

@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from beautybert.model import BertForMaskedLM
+from beautybert.optim import SCHEDULES, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
+from tests.conftest import TINY
+
+
+def rates(schedule, total=100, warmup=0.1):
+    return [learning_rate(step, total, 1.0, warmup, schedule) for step in range(1, total + 1)]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_rises_to_its_peak_and_never_rises_again(schedule):
+    r = rates(schedule)
+    assert r[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert r[9] == max(r) == 1.0 and all(a >= b for a, b in zip(r[9:], r[10:]))
+
+
+def test_schedules_have_their_shapes():
+    linear, cosine, wsd, constant = (rates(s) for s in ("linear", "cosine", "wsd", "constant"))
+    assert linear[54] == pytest.approx(0.5) and cosine[54] == pytest.approx(0.5) and linear[-1] == cosine[-1] == wsd[-1] == 0
+    assert cosine[31] > linear[31] and cosine[80] < linear[80]
+    assert wsd[79] == 1.0 and wsd[89] == pytest.approx(0.5) and constant[-1] == 1.0
+
+
+@pytest.mark.parametrize("total, warmup", [(1, 0.0), (1, 1.0), (3, 0.5), (2, 0.06)])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_short_runs_have_finite_rates_within_the_peak(schedule, total, warmup):
+    assert all(0 <= rate <= 1 for rate in rates(schedule, total, warmup))
+
+
+def test_matrices_decay_biases_and_norms_do_not_and_the_frozen_pooler_is_left_out():
+    model = BertForMaskedLM(TINY, pooler=True)
+    decayed, kept = make_adamw(model, 1e-3, 0.01).param_groups
+    name_of = {id(p): name for name, p in model.named_parameters()}
+    assert decayed["weight_decay"] == 0.01 and kept["weight_decay"] == 0
+    assert all(name_of[id(p)].endswith("weight") and "LayerNorm" not in name_of[id(p)] for p in decayed["params"])
+    assert all(name_of[id(p)].endswith("bias") or "LayerNorm" in name_of[id(p)] for p in kept["params"])
+    assert len(decayed["params"]) + len(kept["params"]) == sum(p.requires_grad for p in model.parameters()) == len(name_of) - 2
+
+
+def test_optimizer_state_goes_through_named_tensors_bit_for_bit():
+    def step(model, optimizer, seed):
+        torch.manual_seed(seed)
+        for p in model.parameters():
+            p.grad = torch.randn_like(p)
+        optimizer.step()
+
+    torch.manual_seed(0)
+    model = BertForMaskedLM(TINY)
+    optimizer = make_adamw(model, 1e-3, 0.01)
+    step(model, optimizer, 1)
+    copy = BertForMaskedLM(TINY)
+    copy.load_state_dict(model.state_dict())
+    copied = make_adamw(copy, 1e-3, 0.01)
+    load_optimizer_tensors(copy, copied, {key: tensor.clone() for key, tensor in optimizer_tensors(model, optimizer).items()})
+    for pair in ((model, optimizer), (copy, copied)):
+        step(*pair, seed=2)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), copy.parameters()))

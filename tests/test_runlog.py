@@ -1,0 +1,72 @@
+import json
+import sys
+
+import pytest
+
+from beautybert.runlog import RunLog, cut_back, need_extra, plot_losses
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_lines_are_written_at_once_and_exactly(tmp_path, capsys):
+    log = RunLog(tmp_path, first_step=0, total_steps=4)
+    loss = 0.1 + 0.2
+    log.write(1, "train", loss=loss)
+    assert rows(tmp_path) == [{"step": 1, "split": "train", "loss": loss}]
+    log.show_step(1, loss, 1e-3, 1234.5)
+    log.close()
+    assert "step 1/4  loss 0.3000  lr 1.00e-03  1,234 tokens/s  00:00 left" in capsys.readouterr().out
+
+
+def test_a_terminal_gets_a_bar(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    log = RunLog(tmp_path, first_step=2, total_steps=4)
+    log.show_step(4, 0.5, 1e-3, 100)
+    log.close()
+    captured = capsys.readouterr()
+    assert captured.out == "" and "4/4" in captured.err and "loss 0.5000" in captured.err
+
+
+def test_other_ranks_write_nothing(tmp_path):
+    log = RunLog(tmp_path, 0, 4, enabled=False)
+    log.write(1, "train", loss=1.0)
+    log.show_step(1, 1.0, 1e-3, 1.0)
+    log.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_cutting_back_drops_later_steps_and_half_a_line(tmp_path):
+    lines = [json.dumps({"step": step, "split": "train", "loss": 1.0}) for step in (1, 2, 3, 2)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 2, "lo')
+    cut_back(tmp_path, 2)
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 2]
+    cut_back(tmp_path, 0)
+    assert rows(tmp_path) == []
+    cut_back(tmp_path / "nowhere", 0)
+
+
+def test_plot_is_a_picture_of_both_splits(tmp_path):
+    pytest.importorskip("matplotlib")
+    log = RunLog(tmp_path, 0, 2)
+    for step in (1, 2):
+        log.write(step, "train", loss=3.0 / step)
+    log.write(2, "valid", loss=2.0)
+    log.close()
+    assert plot_losses(tmp_path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_tensorboard_gets_every_number(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    log = RunLog(tmp_path, 0, 2, tensorboard=True)
+    log.write(1, "train", loss=3.0, lr=0.5)
+    log.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.value for event in events.Scalars("train/loss")] == [3.0] and events.Scalars("train/lr")[0].step == 1
+
+
+def test_a_missing_extra_says_what_to_install():
+    with pytest.raises(ValueError, match=r"--plots needs the package no_such_package: pip install -e '.\[plots\]'"):
+        need_extra("no_such_package", "--plots", "plots")

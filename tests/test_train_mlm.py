@@ -1,0 +1,266 @@
+"""train_mlm.py from end to end, as a function and as a command."""
+
+import json
+import math
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import train_mlm
+from beautybert import runlog
+from beautybert.pretrained import read_config, read_masked_lm
+from tests.conftest import metrics, product_texts, run_script
+
+
+def losses(folder) -> dict[int, float]:
+    rows = metrics(folder)
+    assert len({row["step"] for row in rows}) == len(rows), "a step stands twice"
+    return {row["step"]: row["loss"] for row in rows}
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return load_file(Path(folder) / "model.safetensors")
+
+
+def same_weights(one, other) -> bool:
+    one, other = weights(one), weights(other)
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+# ---------------------------------------------------------------------------------------------- what it is for
+
+def test_it_learns_and_leaves_a_whole_run_folder(config, tmp_path):
+    """From scratch, on sentences whose every second word follows from the first."""
+    pairs = [f"{a} {b}" for a, b in zip(("water", "shea", "rose", "sun", "lip", "hair"), ("gel", "butter", "oil", "cream", "balm", "mask"))]
+    data = tmp_path / "pairs.txt"
+    data.write_text("\n".join(" ".join(pairs[(i * k) % 6] for k in range(1, 5)) + f" number{i}" for i in range(600)))
+    result = train_mlm.main(replace(config, data=(str(data),), init="scratch", vocab_size=200, max_steps=120, batch_tokens=1024, micro_batch_tokens=512, lr=3e-3,
+                                    eval_interval=40, mask_prob=0.3))
+    assert result["valid"]["loss"] < 0.6 * result["initial_loss"] and result["valid"]["accuracy"] > 0.4
+    out = Path(config.out)
+    assert {"model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "run.json", "metrics.jsonl", "guesses.json", "checkpoints"} <= {p.name for p in out.iterdir()}
+    assert [row["step"] for row in metrics(out, "valid")] == [0, 40, 80, 120]
+    assert {"step", "split", "loss", "lr", "tokens", "tokens_per_second", "grad_norm", "epoch"} <= set(metrics(out)[-1])
+    run = json.loads((out / "run.json").read_text())
+    assert run["config"]["lr"] == 3e-3 and run["versions"]["torch"] == torch.__version__ and run["data"]["documents"] == 600
+    guesses = json.loads((out / "guesses.json").read_text())["guesses"]
+    assert len(guesses) == 5 and all(g["before"] != g["after"] for g in guesses)
+
+
+def test_zero_steps_evaluate_and_export_the_same_model(config, checkpoint):
+    result = train_mlm.main(replace(config, max_steps=0))
+    assert result["step"] == 0 and result["valid"]["loss"] == result["initial_loss"] and same_weights(config.out, checkpoint)
+
+
+def test_training_changes_every_weight_but_the_pooler(config, checkpoint):
+    train_mlm.main(config)
+    before, after = weights(checkpoint), weights(config.out)
+    unchanged = {key for key in before if torch.equal(before[key], after[key])}
+    assert unchanged == {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
+
+
+def test_the_first_loss_is_the_models_own_on_its_masked_targets(config, checkpoint, monkeypatch):
+    """Sum over all targets of the step over their number, computed again from the micro-batches that the loop was given."""
+    made = []
+    make = train_mlm.masked_micro_batch
+    monkeypatch.setattr(train_mlm, "masked_micro_batch", lambda *arguments: made.append((arguments[3], make(*arguments))) or made[-1][1])
+    train_mlm.main(replace(config, max_steps=1, dropout=0.0, mask_prob=0.3))
+    shown, *of_the_step = [batch for mask_prob, batch in made if mask_prob == 0.3]
+    assert len(of_the_step) == 4 and torch.equal(shown.input_ids, of_the_step[0].input_ids)
+    model = read_masked_lm(checkpoint, replace(read_config(checkpoint), hidden_dropout_prob=0.0))[0]
+    total = targets = 0.0
+    for batch in of_the_step:
+        logits = model(batch.input_ids, batch.position_ids, batch.segments, batch.target_positions)
+        total += torch.nn.functional.cross_entropy(logits, batch.target_ids, reduction="sum").item()
+        targets += len(batch.target_ids)
+    row = metrics(config.out)[0]
+    assert row["targets"] == targets and math.isclose(row["loss"], total / targets, rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("option", [{"amp": "bf16"}, {"gradient_checkpointing": True}, {"mask_unit": "word"}, {"schedule": "wsd"}, {"clip": 0.0}, {"tensorboard": True}, {"epochs": 0.3, "max_steps": None}])
+def test_options_run_to_a_finite_loss(config, option):
+    if "tensorboard" in option:
+        pytest.importorskip("tensorboard")
+    result = train_mlm.main(replace(config, **option))
+    assert math.isfinite(result["valid"]["loss"]) and result["step"] > 0
+
+
+def test_bf16_trains_like_fp32(config):
+    finals = []
+    for amp in ("none", "bf16"):
+        train_mlm.main(replace(config, amp=amp, out=config.out + amp, max_steps=100, lr=3e-3, log_interval=5))
+        finals.append(sum(loss for step, loss in losses(config.out + amp).items() if step > 80) / 4)
+    assert abs(finals[1] / finals[0] - 1) < 0.02 and finals[0] < 0.92 * losses(config.out + "none")[5]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="fp16 with a GradScaler needs a GPU")
+def test_fp16_trains_with_its_scaler_and_resumes(config):
+    whole = replace(config, amp="fp16", max_steps=12, out=config.out + "whole")
+    result = train_mlm.main(whole)
+    state = json.loads(next((Path(whole.out) / "checkpoints").glob("*/state.json")).read_text())
+    assert math.isfinite(result["valid"]["loss"]) and state["scaler"]["scale"] > 1
+    train_mlm.main(replace(config, amp="fp16", max_steps=6))
+    resumed = train_mlm.main(replace(config, amp="fp16", max_steps=12, resume=True))
+    assert math.isclose(resumed["valid"]["loss"], result["valid"]["loss"], rel_tol=0.05)
+
+
+# ---------------------------------------------------------------------------------------------- the batch is a promise
+
+def test_micro_batches_and_ranks_do_not_change_the_gradient(config, tmp_path):
+    """1 rank x 4 micro-batches = 2 x 2 = 4 x 1, dropout on; read off AdamW's first moment, which is 0.1 x the gradient after one step."""
+    gradients = []
+    for ranks in (0, 2, 4):
+        run = replace(config, max_steps=1, clip=0.0, out=str(tmp_path / f"ranks{ranks}"))
+        done = run_script(run, tmp_path, ranks)
+        assert done.returncode == 0, done.stderr
+        assert f"128 x {4 // (ranks or 1)} micro-batch(es) x {ranks or 1} rank(s)" in done.stdout
+        moments = load_file(Path(run.out) / "checkpoints" / "step-00000001" / "optimizer.safetensors")
+        gradients.append({key: moment / 0.1 for key, moment in moments.items() if key.startswith("exp_avg/")})
+    assert max(g.abs().max() for g in gradients[0].values()) > 1e-3
+    for other in gradients[1:]:
+        assert gradients[0].keys() == other.keys()
+        assert max((gradients[0][key] - other[key]).abs().max() for key in other) < 1e-6
+
+
+# ---------------------------------------------------------------------------------------------- stopping and going on
+
+class Crash(Exception):
+    pass
+
+
+@pytest.mark.parametrize("crash_at", [1, 5, 8])
+def test_a_crash_at_any_step_resumes_bit_for_bit(config, monkeypatch, capsys, crash_at):
+    config = replace(config, max_steps=12, save_interval=5, eval_interval=4)
+    whole = replace(config, out=config.out + "-whole")
+    result = train_mlm.main(whole)
+
+    def crash(log, step, *values):
+        if step == crash_at:
+            raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runlog.RunLog, "show_step", crash)
+        with pytest.raises(Crash):
+            train_mlm.main(config)
+    resumed = train_mlm.main(replace(config, resume=True))
+    assert losses(config.out) == losses(whole.out) and same_weights(config.out, whole.out)
+    assert resumed == result
+    assert [row["step"] for row in metrics(config.out, "valid")] == [0, 4, 8, 12]
+    assert ("step-00000005, step 5" if crash_at > 5 else f"no checkpoint in {config.out}: starting at step 0") in capsys.readouterr().out
+
+
+def test_a_torn_checkpoint_is_passed_over(config, capsys):
+    config = replace(config, max_steps=4, save_interval=2)
+    train_mlm.main(config)
+    expected = losses(config.out)
+    torn = Path(config.out) / "checkpoints" / "step-00000004" / "model.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-10])
+    train_mlm.main(replace(config, resume=True))
+    assert "step-00000004: model.safetensors does not have its checksum" in capsys.readouterr().out and losses(config.out) == expected
+
+
+def test_a_finished_run_resumes_to_itself_and_can_be_prolonged(config):
+    constant = replace(config, schedule="constant", warmup=0.0)
+    whole = train_mlm.main(replace(constant, max_steps=6, out=config.out + "-whole"))
+    first = train_mlm.main(constant)
+    assert train_mlm.main(replace(constant, resume=True)) == first
+    assert train_mlm.main(replace(constant, resume=True, max_steps=6))["valid"] == whole["valid"]
+    assert losses(config.out) == losses(config.out + "-whole")
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_sigterm_finishes_the_step_saves_and_the_resume_goes_on(config, tmp_path, ranks):
+    config = replace(config, max_steps=4000)
+    process = run_script(config, tmp_path, ranks, wait=False)
+    log, deadline = Path(config.out) / "metrics.jsonl", time.time() + 120
+    while time.time() < deadline and not (log.exists() and '"train"' in log.read_text()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    last = max(losses(config.out))
+    assert 0 < last < 4000 and f"stopped by a signal after step {last} and saved" in out
+    if not ranks:
+        assert process.returncode == 128 + signal.SIGTERM
+    assert (Path(config.out) / "checkpoints" / f"step-{last:08d}").is_dir()
+    done = run_script(replace(config, resume=True, max_steps=last + 2), tmp_path, ranks)
+    assert done.returncode == 0 and f"step-{last:08d}, step {last}" in done.stdout and max(losses(config.out)) == last + 2
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"seed": 1}, "seed was 0, is now 1"), ({"batch_tokens": 1024}, "batch_tokens was 512, is now 1024"), ({"micro_batch_tokens": 256}, "micro_batch_tokens was 128, is now 256"),
+    ({"max_length": 32}, "max_length was 64, is now 32"), ({"mask_unit": "word"}, "mask_unit was token, is now word"), ("data", "corpus was [0-9a-f]{16}, is now"),
+    ("tokenizer", "tokenizer was [0-9a-f]{16}, is now"), ({"seed": 1, "max_length": 32}, "seed was 0, is now 1; max_length was 64"),
+])
+def test_a_resume_that_would_be_another_run_is_refused_by_name(config, tmp_path, checkpoint, change, message):
+    train_mlm.main(config)
+    before = (Path(config.out) / "metrics.jsonl").read_text()
+    if change == "data":
+        (tmp_path / "other.txt").write_text("\n".join(product_texts(200, seed=9)))
+        change = {"data": (str(tmp_path / "other.txt"),)}
+    elif change == "tokenizer":
+        other = tmp_path / "other"
+        other.mkdir()
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            (other / name).write_bytes((checkpoint / name).read_bytes().replace(b'"lowercase": true', b'"lowercase": false').replace(b'"lowercase":true', b'"lowercase":false'))
+        change = {"init": str(other)}
+    with pytest.raises(ValueError, match=message):
+        train_mlm.main(replace(config, resume=True, **change))
+    assert (Path(config.out) / "metrics.jsonl").read_text() == before, "a refused resume must leave the run as it was"
+
+
+# ---------------------------------------------------------------------------------------------- what is refused
+
+@pytest.mark.parametrize("change, message", [
+    ({"batch_tokens": 300}, r"--batch-tokens 300 is no multiple of --micro-batch-tokens 128 x 1 rank\(s\) = 128; the nearest are 256 and 384"),
+    ({"batch_tokens": 100}, "the nearest are 128"),
+    ({"max_length": 65, "micro_batch_tokens": 128}, "--max-length 65 is over the 64 positions"),
+    ({"max_length": 200}, "--micro-batch-tokens 128 is below --max-length 200"),
+    ({"mask_prob": 0.0, "lr": -1.0, "epochs": 0.0, "warmup": 1.5}, "--epochs must be above 0.*--warmup must lie between.*--mask-prob must lie.*--lr must be above 0"),
+    ({"max_steps": -1, "seed": -2}, "--max-steps must not be negative.*--seed must not be negative"),
+    ({"amp": "fp16"}, "--amp fp16 needs a GPU"),
+    ({"data": ("nowhere.json",)}, "nowhere.json: no such file"),
+    ({"init": "./nowhere"}, "--init ./nowhere: no such folder"),
+])
+def test_wrong_flags_are_named_before_anything_is_written(config, change, message):
+    if torch.cuda.is_available() and "amp" in change:
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ValueError, match=message):
+        train_mlm.main(replace(config, **change))
+    assert not Path(config.out).exists()
+
+
+def test_a_run_folder_that_is_not_empty_is_refused(config):
+    Path(config.out).mkdir()
+    (Path(config.out) / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="--out .*run is not empty: choose another, or continue that run with --resume"):
+        train_mlm.main(config)
+    with pytest.raises(ValueError, match="is not empty and no run folder"):
+        train_mlm.main(replace(config, resume=True))
+    assert [path.name for path in Path(config.out).iterdir()] == ["notes.txt"]
+
+
+def test_a_vocabulary_larger_than_the_embedding_is_refused(config, checkpoint, tmp_path):
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).write_bytes((checkpoint / name).read_bytes())
+    (folder / "vocab.txt").write_text((checkpoint / "vocab.txt").read_text() + "".join(f"extra{i}\n" for i in range(200)))
+    with pytest.raises(ValueError, match=r"the tokenizer has \d+ ids, the word embeddings of config.json only \d+"):
+        train_mlm.main(replace(config, init=str(folder)))
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(config):
+    with pytest.raises(ValueError, match=r"step [1-9]\d*: loss (nan|inf).*the weights are still those of step \d+, the last checkpoint is of step \d+"):
+        train_mlm.main(replace(config, lr=1e30, max_steps=30, clip=0.0, save_interval=1, warmup=0.0))
+    saved = weights(sorted((Path(config.out) / "checkpoints").iterdir())[-1])
+    assert all(tensor.isfinite().all() for tensor in saved.values())
+
+
+def test_as_a_command_a_mistake_is_one_line_and_code_2(config, tmp_path):
+    done = run_script(replace(config, data=(str(tmp_path / "nowhere.json"),)), tmp_path)
+    assert done.returncode == 2 and done.stderr.strip().splitlines() == [f"error: {tmp_path}/nowhere.json: no such file"]
