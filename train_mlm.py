@@ -233,7 +233,7 @@ def main(config: Config) -> dict:
     if ranks.first:
         out.mkdir(parents=True, exist_ok=True)
         if config.resume:
-            runlog.cut_back(out, done)
+            runlog.cut_back(out, done if valid else -1)  # without a checkpoint the evaluation of step 0 comes again too
         described = {"config": asdict(config), "data": {"fingerprint": corpus_id, "files": {path: os.path.getsize(path) for path in config.data}, **vars(cache.counts)},
                      "versions": {"beautybert": beautybert.__version__, "python": platform.python_version(),
                                   **{library.__name__: library.__version__ for library in (torch, tokenizers, safetensors, numpy)}},

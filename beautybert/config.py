@@ -59,13 +59,13 @@ def parse(config_class: type, description: str, arguments: Sequence[str] | None 
 
 
 def run_command(config_class: type, description: str, main: Callable) -> int:
-    """Parse, call `main(config)`, and turn a ValueError into one line on stderr and exit code 2.
+    """Parse, call `main(config)`, and turn a ValueError, or what the system refuses (a full disk), into one line on stderr and exit code 2.
 
     Under `python -X dev` the traceback is shown instead.
     """
     try:
         main(parse(config_class, description))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         if sys.flags.dev_mode:
             raise
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -27,7 +27,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-CLEANING_VERSION = 1  # part of the cache's key: raise it when the same file would give other documents
+CLEANING_VERSION = 2  # part of the cache's key: raise it when the same file would give other documents
 TEXT_FIELDS = ("title", "description", "feature", "features", "text")  # Amazon 2018 and 2023, and what a .csv may call it
 CHUNK_ROWS, CHUNK_BYTES = 1024, 1 << 20
 POOL_BYTES = 4 << 20  # below this many bytes on disk starting processes costs more than it saves
@@ -146,6 +146,8 @@ def document_text(row: bytes | dict, kind: str, text_fields: tuple[str, ...]) ->
             raise ValueError(f"not JSON ({error})") from None
         if not isinstance(record, dict):
             raise ValueError(f"a JSON {type(record).__name__}, not an object")
+    if "getTime" in str(record.get("title")):  # a script of the shop's page, not a product; the authors of Amazon 2018 drop these rows too
+        return ""
     parts = []
     for name in text_fields:
         values = record.get(name) or []
@@ -262,7 +264,7 @@ def build_token_cache(folder: Path, paths: list[str], tokenizer: Tokenizer, text
     counts.documents -= counts.duplicates
     if not counts.documents:
         raise ValueError(f"no text in {', '.join(map(str, paths))}: {counts}")
-    counts.tokens = _write_kept(folder, keep, np.dtype(dtype))
+    counts.tokens, counts.unknown_tokens = _write_kept(folder, keep, np.dtype(dtype), tokenizer.token_to_id("[UNK]"))
     for name in ("all.tokens", "all.lengths", "all.keys"):
         (folder / name).unlink()
     (folder / "meta.json").write_text(json.dumps({"counts": vars(counts)}, indent=1), encoding="utf-8")
@@ -308,11 +310,11 @@ def encode_chunk(chunk: Chunk, tokenizer: Tokenizer, text_fields: tuple[str, ...
         else:
             counts.empty += 1
     ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-    kept = [(text, row) for text, row in zip(texts, ids) if row]
+    unknown = tokenizer.token_to_id("[UNK]")
+    kept = [(text, row) for text, row in zip(texts, ids) if set(row) - {unknown}]  # a document without a known token has nothing to predict
     counts.empty += len(texts) - len(kept)
     counts.documents = len(kept)
     tokens = np.array([id for _, row in kept for id in row], dtype=np.uint32)
-    counts.unknown_tokens = int((tokens == tokenizer.token_to_id("[UNK]")).sum())
     keys = [int.from_bytes(hashlib.blake2b(text.casefold().encode(), digest_size=8).digest(), "little") for text, _ in kept]
     return EncodedChunk(tokens, np.array([len(row) for _, row in kept], dtype=np.uint32), np.array(keys, dtype=np.uint64), counts)
 
@@ -375,9 +377,9 @@ def first_occurrences(path: Path, count: int, part_size: int = 1 << 18) -> np.nd
     return keep
 
 
-def _write_kept(folder: Path, keep: np.ndarray, dtype: np.dtype, part_size: int = 1 << 16) -> int:
-    """all.tokens and all.lengths -> tokens.npy and offsets.npy of the kept documents; returns the number of tokens."""
-    kept_tokens = 0
+def _write_kept(folder: Path, keep: np.ndarray, dtype: np.dtype, unknown_id: int, part_size: int = 1 << 16) -> tuple[int, int]:
+    """all.tokens and all.lengths -> tokens.npy and offsets.npy of the kept documents; returns the numbers of tokens and of [UNK] among them."""
+    kept_tokens = unknown_tokens = 0
     with open(folder / "all.tokens", "rb") as source, open(folder / "tokens.npy", "wb") as tokens, open(folder / "offsets.npy", "wb") as offsets:
         _write_npy_header(tokens, dtype, 0)
         _write_npy_header(offsets, np.dtype(np.int64), int(keep.sum()) + 1)
@@ -385,14 +387,14 @@ def _write_kept(folder: Path, keep: np.ndarray, dtype: np.dtype, part_size: int 
         for start in range(0, len(keep), part_size):
             lengths = np.fromfile(folder / "all.lengths", dtype=np.uint32, count=part_size, offset=4 * start).astype(np.int64)
             here = keep[start: start + part_size]
-            block = np.fromfile(source, dtype=dtype, count=int(lengths.sum()))
-            tokens.write(block[np.repeat(here, lengths)].tobytes())
-            ends = kept_tokens + lengths[here].cumsum()
-            offsets.write(ends.tobytes())
-            kept_tokens = int(ends[-1]) if len(ends) else kept_tokens
+            block = np.fromfile(source, dtype=dtype, count=int(lengths.sum()))[np.repeat(here, lengths)]
+            tokens.write(block.tobytes())
+            unknown_tokens += int((block == unknown_id).sum())
+            offsets.write((kept_tokens + lengths[here].cumsum()).tobytes())
+            kept_tokens += len(block)
         tokens.seek(0)
         _write_npy_header(tokens, dtype, kept_tokens)
-    return kept_tokens
+    return kept_tokens, unknown_tokens
 
 
 def _write_npy_header(file, dtype: np.dtype, count: int) -> None:

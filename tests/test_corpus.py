@@ -55,13 +55,13 @@ def test_csv_cells_may_hold_line_breaks_and_commas(tmp_path):
 
 
 def test_everything_is_counted(tmp_path, tokenizer):
-    lines = [json.dumps({"title": t}) for t in ("water gel", "Water  Gel", "oil", "", "<br>")] + ['{"title": "rose"', "[1]", '{"title": 5}', json.dumps({"title": "☃"})] + [""]
+    lines = [json.dumps({"title": t}) for t in ("water gel", "Water  Gel", "oil", "", "<br>", "☃", "var start = (new Date()).getTime();")] + ['{"title": "rose"', "[1]", '{"title": 5}', json.dumps({"title": "rose ☃"})] + [""]
     (tmp_path / "x.json").write_text("\n".join(lines) + "\n")
     counts = build(tmp_path / "c", [tmp_path / "x.json"], tokenizer, max_bad_rows=0.5).counts
-    assert (counts.rows, counts.bad, counts.empty, counts.duplicates, counts.documents, counts.unknown_tokens) == (10, 3, 3, 1, 3, 1)
+    assert (counts.rows, counts.bad, counts.empty, counts.duplicates, counts.documents, counts.unknown_tokens) == (12, 3, 5, 1, 3, 1)
     first, second, third = counts.bad_examples
-    assert "x.json, line 6: not JSON" in first and "line 7: a JSON list, not an object" in second and "line 8: 'title' holds neither" in third
-    assert "10 rows: 3 malformed, 3 without text, 1 duplicates dropped -> 3 documents, 4 tokens" in str(counts)
+    assert "x.json, line 8: not JSON" in first and "line 9: a JSON list, not an object" in second and "line 10: 'title' holds neither" in third
+    assert "12 rows: 3 malformed, 5 without text, 1 duplicates dropped -> 3 documents, 5 tokens" in str(counts)
 
 
 def test_processes_give_the_cache_of_one_and_duplicates_across_files_go(tmp_path, tokenizer, monkeypatch):
