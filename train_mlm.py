@@ -314,6 +314,7 @@ def main(config: Config) -> dict:
             clock += time.perf_counter() - paused  # the speed is that of training alone
             if stop:
                 break
+    del network  # see Ranks.disconnect
     if saved_at < total_steps:
         log.close()
         show(f"stopped by a signal after step {saved_at} and saved; continue with --resume")

@@ -119,7 +119,7 @@ def clean_text(text: str) -> str:
 
 
 def document_text(row: bytes | dict, kind: str, text_fields: tuple[str, ...]) -> str:
-    """The text of one row: the text fields it has, each cleaned, joined as sentences. May be empty.
+    """The text of one row as read: a line, or the text fields it has, each cleaned, joined as sentences. May be empty.
 
     ValueError says what is wrong with the row: not UTF-8, not JSON, no object, a field that holds no text.
     """
@@ -146,6 +146,11 @@ def document_text(row: bytes | dict, kind: str, text_fields: tuple[str, ...]) ->
             raise ValueError(f"not JSON ({error})") from None
         if not isinstance(record, dict):
             raise ValueError(f"a JSON {type(record).__name__}, not an object")
+    return record_text(record, text_fields)
+
+
+def record_text(record: dict, text_fields: tuple[str, ...]) -> str:
+    """The text of one parsed record. ValueError for a field that holds no text."""
     if "getTime" in str(record.get("title")):  # a script of the shop's page, not a product; the authors of Amazon 2018 drop these rows too
         return ""
     parts = []

@@ -5,6 +5,7 @@ Without torchrun everything here is that of one rank and costs nothing.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -54,8 +55,14 @@ class Ranks:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
 
     def disconnect(self) -> None:
-        """Leave the group."""
+        """Leave the group. The caller must have dropped its DistributedDataParallel.
+
+        Whoever frees the group joins gloo's threads, one of which may still wait for the interpreter lock to drop a tensor. The group
+        itself gives up the lock for that; DistributedDataParallel does not, and hangs (pytorch/pytorch#56297); the end of the process
+        comes too late, and aborts (pytorch/pytorch#179291).
+        """
         if dist.is_initialized():
+            gc.collect()  # DistributedDataParallel stands in a circle of references
             dist.destroy_process_group()
 
 

@@ -62,7 +62,7 @@ def learn_tokenizer(texts: Callable[[], Iterable[str]], vocab_size: int) -> Toke
     numbered = [*SPECIAL_TOKENS, *("##" + letter for letter in letters if later[letter])]
     learner.train_from_iterator(texts(), trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=numbered, initial_alphabet=letters,
                                                                    limit_alphabet=len(letters), show_progress=False))
-    ids = learner.get_vocab(with_added_tokens=True)
+    ids = learner.get_vocab(with_added_tokens=False)  # the learner's own [UNK] keeps its old id among the added ones
     return _wordpiece({token: id for id, token in enumerate(sorted(ids, key=ids.get))}, lowercase=True)
 
 
