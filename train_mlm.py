@@ -39,8 +39,8 @@ from beautybert.batching import (DROPOUT, GUESSES, MASK, VALIDATION, MicroBatchO
                                  masked_micro_batch, pack, split_documents)
 from beautybert.checkpoint import check_identity, newest_checkpoint, read_checkpoint, save_checkpoint
 from beautybert.config import option, raise_problems, run_command
-from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache, corpus_fingerprint, read_texts
-from beautybert.distributed import Ranks, amp_dtype, deferred_signals, once_per_machine, sum_over_ranks
+from beautybert.corpus import TEXT_FIELDS, TokenCache, available_cores, build_token_cache, corpus_fingerprint, read_texts
+from beautybert.distributed import Ranks, amp_dtype, deferred_signals, disconnects, once_per_machine, sum_over_ranks
 from beautybert.examples import choose_riddles, guess, masked_as_text, masked_rates, riddle_text
 from beautybert.masking import UNITS, Vocabulary
 from beautybert.metrics import mlm_metrics, mlm_sums
@@ -49,7 +49,7 @@ from beautybert.optim import SCHEDULES, learning_rate, load_optimizer_tensors, m
 from beautybert.pretrained import load_weights, read_config, read_masked_lm, resolve, write_model
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
 
-VALIDATION_MASK_PROB = 0.15  # whatever --mask-prob is, so that runs can be compared
+VALIDATION_MASK_PROB, VALIDATION_TOKENS = 0.15, 4096  # whatever --mask-prob and --micro-batch-tokens are, so that runs can be compared
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ def check(config: Config, ranks: Ranks) -> None:
         raise ValueError(f"--out {out} is not empty: choose another, or continue that run with --resume")
 
 
+@disconnects
 def main(config: Config) -> dict:
     """Train as `config` says; returns the final metrics."""
     ranks = Ranks.from_environment()
@@ -132,14 +133,15 @@ def main(config: Config) -> dict:
 
     # ==== tokenizer and shape of the model ============================================================================
     cache_dir, corpus_id = Path(config.cache_dir).expanduser(), corpus_fingerprint(config.data, config.text_fields)
-    if config.init == "scratch":
+    if config.init != "scratch":
+        folder = resolve(config.init)
+    elif config.resume and (out / "tokenizer.json").is_file():
+        folder = out
+    else:
         folder = once_per_machine(cache_dir / f"vocabulary-{corpus_id}-{config.vocab_size}", lambda unfinished: write_tokenizer(
             learn_tokenizer(lambda: read_texts(config.data, config.text_fields), config.vocab_size), unfinished, config.max_length), ranks)
-        tokenizer = read_tokenizer(folder)
-        bert_config = config_of_size(config.size, len(token_list(tokenizer)), max(512, config.max_length))
-    else:
-        folder = resolve(config.init)
-        bert_config, tokenizer = read_config(folder), read_tokenizer(folder)
+    tokenizer = read_tokenizer(folder)
+    bert_config = read_config(folder) if config.init != "scratch" else config_of_size(config.size, len(token_list(tokenizer)), max(512, config.max_length))
     if config.dropout is not None:
         bert_config = replace(bert_config, hidden_dropout_prob=config.dropout)
     if len(token_list(tokenizer)) > bert_config.vocab_size:
@@ -162,7 +164,7 @@ def main(config: Config) -> dict:
          f"vocabulary {bert_config.vocab_size:,}, on {device} in {str(amp_dtype(config.amp, device) or torch.float32).removeprefix('torch.')}")
 
     # ==== data ========================================================================================================
-    workers = config.workers or len(os.sched_getaffinity(0))
+    workers = config.workers or available_cores()
     cache = TokenCache(once_per_machine(
         cache_dir / f"tokens-{corpus_id}-{tokenizer_fingerprint(tokenizer)}",
         lambda unfinished: build_token_cache(unfinished, config.data, tokenizer, config.text_fields, workers, config.max_bad_rows), ranks))
@@ -181,7 +183,7 @@ def main(config: Config) -> dict:
 
     def validation_batches():
         """This rank's share of the validation micro-batches, always masked the same way."""
-        packed = pack(valid_windows.lengths, numpy.arange(len(valid_windows)), config.micro_batch_tokens)
+        packed = pack(valid_windows.lengths, numpy.arange(len(valid_windows)), max(VALIDATION_TOKENS, config.max_length))
         for i in range(ranks.rank, len(packed), ranks.world_size):
             ids, lengths = join_windows(cache, valid_windows, packed[i], special["[CLS]"], special["[SEP]"])
             yield masked_micro_batch(ids, lengths, vocabulary, VALIDATION_MASK_PROB, "token", keyed_generator(seed, VALIDATION, i)).to(device)
@@ -212,7 +214,7 @@ def main(config: Config) -> dict:
     identity = {"corpus": corpus_id, "tokenizer": tokenizer_fingerprint(tokenizer), "model": bert_config.to_dict(),
                 **{name: getattr(config, name) for name in ("seed", "batch_tokens", "micro_batch_tokens", "max_length", "valid_fraction", "mask_prob", "mask_unit")}}
     if config.resume:
-        checkpoint = newest_checkpoint(out)
+        checkpoint = newest_checkpoint(out, show)
         if checkpoint:
             weights, moments, state = read_checkpoint(checkpoint)
             check_identity(state["identity"], identity, checkpoint)
@@ -223,6 +225,8 @@ def main(config: Config) -> dict:
             done, tokens_seen, valid, history = (state[name] for name in ("step", "tokens", "valid", "history"))
         elif out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
             raise ValueError(f"--resume: {out} is not empty and no run folder (it has no run.json)")
+        if sum_over_ranks(torch.tensor(float(done), device=device)).item() != done * ranks.world_size:
+            raise ValueError(f"--resume: the ranks found different checkpoints in {out}, this one that of step {done}; all machines must see the same --out")
         show(f"resuming from {checkpoint}, step {done}" if checkpoint else f"no checkpoint in {out}: starting at step 0")
 
     # ==== run folder ==================================================================================================
@@ -234,7 +238,8 @@ def main(config: Config) -> dict:
         out.mkdir(parents=True, exist_ok=True)
         if config.resume:
             runlog.cut_back(out, done if valid else -1)  # without a checkpoint the evaluation of step 0 comes again too
-        described = {"config": asdict(config), "data": {"fingerprint": corpus_id, "files": {path: os.path.getsize(path) for path in config.data}, **vars(cache.counts)},
+        write_tokenizer(tokenizer, out, bert_config.max_position_embeddings)
+        described = {"config": {name: value for name, value in asdict(config).items() if name != "resume"}, "data": {"fingerprint": corpus_id, "files": {path: os.path.getsize(path) for path in config.data}, **vars(cache.counts)},
                      "versions": {"beautybert": beautybert.__version__, "python": platform.python_version(),
                                   **{library.__name__: library.__version__ for library in (torch, tokenizers, safetensors, numpy)}},
                      "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(), "ranks": ranks.world_size}
@@ -275,6 +280,7 @@ def main(config: Config) -> dict:
             batches = [(i, training_batch(step, i).to(device)) for i in range(ranks.rank, per_step, ranks.world_size)]
             mine = [sum(len(b.target_ids) for _, b in batches), sum(len(b.input_ids) for _, b in batches), len(received)]
             targets, tokens, stop = sum_over_ranks(torch.tensor(mine, dtype=torch.float64, device=device)).tolist()
+            targets = max(targets, 1)  # a batch of [UNK] alone has none
             lr = learning_rate(step, total_steps, peak_lr, config.warmup, config.schedule)
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -314,11 +320,9 @@ def main(config: Config) -> dict:
             clock += time.perf_counter() - paused  # the speed is that of training alone
             if stop:
                 break
-    del network  # see Ranks.disconnect
     if saved_at < total_steps:
         log.close()
         show(f"stopped by a signal after step {saved_at} and saved; continue with --resume")
-        ranks.disconnect()
         sys.exit(128 + (received[0] if received else 15))
 
     # ==== export ======================================================================================================
@@ -327,7 +331,6 @@ def main(config: Config) -> dict:
     log.close()
     if ranks.first:
         write_model(out, model, bert_config)
-        write_tokenizer(tokenizer, out, bert_config.max_position_embeddings)
         before = json.loads((out / "guesses.json").read_text(encoding="utf-8"))["before"]
         guesses = [{"text": riddle_text(riddle, tokenizer), "before": old, "after": new}
                    for riddle, old, new in zip(riddles, before, guess(model, riddles, tokenizer, device))]
@@ -337,7 +340,6 @@ def main(config: Config) -> dict:
         plot = runlog.plot_losses(out)
         show(f"validation loss: {history[0]:.4f} at the start, {valid['loss']:.4f} at the end, {min(history):.4f} at best; perplexity {valid['perplexity']:,.1f}, "
              f"accuracy {valid['accuracy']:.1%}\nmodel and logs are in {out}" + (f", the losses in {plot}" if plot else ""))
-    ranks.disconnect()
     return {"step": saved_at, "tokens": tokens_seen, "initial_loss": history[0], "best_loss": min(history), "valid": valid}
 
 

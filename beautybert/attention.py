@@ -29,36 +29,40 @@ class Segments:
     """Where the documents of a micro-batch lie.
 
     lengths: tokens of each document, in order, on the host. offsets: (B + 1,) int32, the first token of
-    each document and, last, N. Documents sorted by length make the fewest runs, so the fastest CPU step.
+    each document and, last, N. longest: max(lengths). flash: whether the device of `offsets` has the kernel
+    (compute capability 8.0). Documents sorted by length make the fewest runs, so the fastest CPU step.
     """
 
     lengths: tuple[int, ...]
     offsets: Tensor
+    longest: int
+    flash: bool = False
 
     @classmethod
     def from_lengths(cls, lengths, device: torch.device | str = "cpu") -> Segments:
         lengths = tuple(int(length) for length in lengths)
         offsets = torch.zeros(len(lengths) + 1, dtype=torch.int32)
         offsets[1:] = torch.tensor(lengths).cumsum(0)
-        return cls(lengths, offsets.to(device))
+        return cls(lengths, offsets, max(lengths)).to(torch.device(device))
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Segments:
         """The same segments with `offsets` on `device`."""
-        return Segments(self.lengths, self.offsets.to(device, non_blocking=non_blocking))
+        flash = varlen_attn is not None and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        return Segments(self.lengths, self.offsets.to(device, non_blocking=non_blocking), self.longest, flash)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
     """Scaled dot-product attention inside each document: (N, H, K) x 3 -> (N, H, K)."""
-    if varlen_attn is not None and q.is_cuda and q.dtype in (torch.float16, torch.bfloat16):
-        longest = max(segments.lengths)
-        return varlen_attn(q, k, v, segments.offsets, segments.offsets, longest, longest)
-    return _attend_by_runs(q, k, v, segments.lengths)
+    K = q.shape[-1]
+    if segments.flash and q.dtype in (torch.float16, torch.bfloat16) and K % 8 == 0 and K <= 256:
+        return varlen_attn(q, k, v, segments.offsets, segments.offsets, segments.longest, segments.longest)
+    return _attend_by_runs(q, k, v, segments)
 
 
 @torch.compiler.disable  # the runs differ from one micro-batch to the next: tracing them would recompile each time
-def _attend_by_runs(q: Tensor, k: Tensor, v: Tensor, lengths: tuple[int, ...]) -> Tensor:
+def _attend_by_runs(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
     H, K = q.shape[1:]
-    runs = [(length, sum(1 for _ in run)) for length, run in groupby(lengths)]
+    runs = [(length, sum(1 for _ in run)) for length, run in groupby(segments.lengths)]
     tokens = [length * count for length, count in runs]
     outputs = []
     for (T, B), *qkv in zip(runs, q.split(tokens), k.split(tokens), v.split(tokens)):

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -42,6 +43,9 @@ def save_checkpoint(run_folder: Path, step: int, model: dict[str, Tensor], optim
         shutil.rmtree(unfinished, ignore_errors=True)
         older = [path.name for path in list_checkpoints(run_folder)]
         raise ValueError(f"could not save {folder}: {error}. " + (f"{older[-1]} is whole: make room and --resume" if older else "There is none before it")) from None
+    for path in list_checkpoints(run_folder):
+        if path.name > folder.name:  # torn, or this run would have gone on from it
+            shutil.rmtree(path)
     for path in list_checkpoints(run_folder)[:-keep]:
         shutil.rmtree(path)
     return folder
@@ -52,8 +56,8 @@ def list_checkpoints(run_folder: Path) -> list[Path]:
     return sorted(path for path in (run_folder / "checkpoints").glob("step-*") if path.name.removeprefix("step-").isdigit())
 
 
-def newest_checkpoint(run_folder: Path) -> Path | None:
-    """The newest whole checkpoint; torn ones are named and passed over. None if there is no checkpoint at all.
+def newest_checkpoint(run_folder: Path, show: Callable[[str], None] = print) -> Path | None:
+    """The newest whole checkpoint; torn ones are passed over, and named by `show`. None if there is no checkpoint at all.
 
     ValueError if there are checkpoints, but not one is whole.
     """
@@ -62,7 +66,7 @@ def newest_checkpoint(run_folder: Path) -> Path | None:
         problem = what_is_torn(folder)
         if problem is None:
             return folder
-        print(f"warning: skipping {folder}: {problem}", flush=True)
+        show(f"warning: skipping {folder}: {problem}")
     if found:
         raise ValueError(f"none of the {len(found)} checkpoints in {run_folder / 'checkpoints'} is whole; start afresh with another --out")
     return None

@@ -27,7 +27,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-CLEANING_VERSION = 2  # part of the cache's key: raise it when the same file would give other documents
+CLEANING_VERSION = 3  # part of the cache's key: raise it when the same file would give other documents
 TEXT_FIELDS = ("title", "description", "feature", "features", "text")  # Amazon 2018 and 2023, and what a .csv may call it
 CHUNK_ROWS, CHUNK_BYTES = 1024, 1 << 20
 POOL_BYTES = 4 << 20  # below this many bytes on disk starting processes costs more than it saves
@@ -103,11 +103,12 @@ def _csv_rows(path: Path, stream) -> Iterator[tuple[int, dict]]:
 
 _SCRIPT = re.compile(r"<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--.*?-->|<!\[CDATA\[|\]\]>", re.DOTALL)
-_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]+")
+_INSIDE_WORDS = re.compile("[\u00ad\u200c-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+")  # soft hyphens, joiners, direction marks
+_BETWEEN_WORDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2028\u2029]+")  # control characters, zero-width spaces, separators
 
 
 def clean_text(text: str) -> str:
-    """Plain text on one line: HTML entities resolved, tags and invisible characters removed, white space folded.
+    """Plain text on one line: HTML entities resolved, tags taken out, white space folded, invisible characters removed or, where they part words, made a space.
 
     A "<" that opens no tag stays ("under < 5 oz"). Entities are resolved twice, for data that was escaped twice.
     """
@@ -115,7 +116,7 @@ def clean_text(text: str) -> str:
         text = html.unescape(html.unescape(text))
     if "<" in text:
         text = _TAG.sub(" ", _SCRIPT.sub(" ", text))
-    return " ".join(_INVISIBLE.sub(" ", text).split())
+    return " ".join(_BETWEEN_WORDS.sub(" ", _INSIDE_WORDS.sub("", text)).split())
 
 
 def document_text(row: bytes | dict, kind: str, text_fields: tuple[str, ...]) -> str:
@@ -161,7 +162,10 @@ def record_text(record: dict, text_fields: tuple[str, ...]) -> str:
             raise ValueError(f"{name!r} holds neither a text nor a list of texts")
         parts += [clean_text(value).rstrip(". ") for value in values]
     parts = [part for part in parts if part]
-    return ". ".join(parts) + "." if len(parts) > 1 else "".join(parts)
+    text = ". ".join(parts) + "." if len(parts) > 1 else "".join(parts)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("half a character (a lone surrogate)")
+    return text
 
 
 def read_texts(paths: Iterable[str | Path], text_fields: tuple[str, ...]) -> Iterator[str]:
@@ -229,6 +233,11 @@ class TokenCache:
     def document(self, index: int) -> np.ndarray:
         """The ids of one document, (T,)."""
         return np.asarray(self.tokens[self.offsets[index]: self.offsets[index + 1]])
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def corpus_fingerprint(paths: Iterable[str | Path], text_fields: tuple[str, ...]) -> str:
@@ -354,13 +363,14 @@ _worker: dict = {}  # a worker process's tokenizer and options: sent once, not w
 def _start_worker(tokenizer: str, text_fields: tuple[str, ...]) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
     _worker.update(tokenizer=Tokenizer.from_str(tokenizer), text_fields=text_fields)
+    _worker["tokenizer"].encode_special_tokens = True  # as read_tokenizer set it; the text form does not hold it
 
 
 def _encode_in_worker(chunk: Chunk) -> EncodedChunk:
     return encode_chunk(chunk, **_worker)
 
 
-def first_occurrences(path: Path, count: int, part_size: int = 1 << 18) -> np.ndarray:
+def first_occurrences(path: Path, count: int, part_size: int = 1 << 16) -> np.ndarray:
     """For the `count` uint64 keys in a file: (count,) bool, True where a key stands for the first time.
 
     The file is read once for each part of the key space, and a part holds about `part_size` keys, so that memory
@@ -382,7 +392,7 @@ def first_occurrences(path: Path, count: int, part_size: int = 1 << 18) -> np.nd
     return keep
 
 
-def _write_kept(folder: Path, keep: np.ndarray, dtype: np.dtype, unknown_id: int, part_size: int = 1 << 16) -> tuple[int, int]:
+def _write_kept(folder: Path, keep: np.ndarray, dtype: np.dtype, unknown_id: int, part_size: int = 1 << 14) -> tuple[int, int]:
     """all.tokens and all.lengths -> tokens.npy and offsets.npy of the kept documents; returns the numbers of tokens and of [UNK] among them."""
     kept_tokens = unknown_tokens = 0
     with open(folder / "all.tokens", "rb") as source, open(folder / "tokens.npy", "wb") as tokens, open(folder / "offsets.npy", "wb") as offsets:

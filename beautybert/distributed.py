@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from traceback import clear_frames
 
 import torch
 import torch.distributed as dist
@@ -54,16 +56,33 @@ class Ranks:
         if self.world_size > 1:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
 
-    def disconnect(self) -> None:
-        """Leave the group. The caller must have dropped its DistributedDataParallel.
 
-        Whoever frees the group joins gloo's threads, one of which may still wait for the interpreter lock to drop a tensor. The group
-        itself gives up the lock for that; DistributedDataParallel does not, and hangs (pytorch/pytorch#56297); the end of the process
-        comes too late, and aborts (pytorch/pytorch#179291).
-        """
-        if dist.is_initialized():
+def disconnects(main: Callable) -> Callable:
+    """Decorate a script's `main`: leave the group of ranks when it ends, and say what to do when a GPU's memory did not suffice.
+
+    Whoever frees a gloo group joins its threads, one of which may still wait for the interpreter lock to drop a tensor. The group
+    itself gives up the lock for that; DistributedDataParallel does not, and hangs (pytorch/pytorch#56297); the end of the process
+    comes too late, and aborts (pytorch/pytorch#179291). So main's frame, with DistributedDataParallel in it, goes first. NCCL is
+    left only when all ranks leave together.
+    """
+    @wraps(main)
+    def guarded(config):
+        failed = True
+        try:
+            result = main(config)
+            failed = False
+            return result
+        except BaseException as error:
+            failed = not isinstance(error, SystemExit)
+            clear_frames(error.__traceback__)
+            if isinstance(error, torch.OutOfMemoryError):
+                raise ValueError("the GPU's memory does not suffice: lower --micro-batch-tokens or add --gradient-checkpointing") from None
+            raise
+        finally:
             gc.collect()  # DistributedDataParallel stands in a circle of references
-            dist.destroy_process_group()
+            if dist.is_initialized() and not (failed and dist.get_backend() == "nccl"):
+                dist.destroy_process_group()
+    return guarded
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:

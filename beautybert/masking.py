@@ -63,17 +63,17 @@ def mask_tokens(input_ids: np.ndarray, units: np.ndarray, vocabulary: Vocabulary
     """(N,) ids and their units (N,) -> the ids as the model sees them (N,), and its labels (N,).
 
     A share `mask_prob` of the tokens that are not special is selected, whole units in random order until the share is
-    met to within half a unit. Of the selected, each on its own, 80 % become [MASK], 10 % a random token of the whole
+    met to within half a unit, and at least one unit. Of the selected, each on its own, 80 % become [MASK], 10 % a random token of the whole
     vocabulary that is not special, 10 % stay (Devlin et al. 2019, section 3.1). Labels are IGNORED where nothing was
     selected. Neither input is changed.
     """
     maskable = ~vocabulary.is_special[input_ids]
     sizes = np.bincount(units, weights=maskable, minlength=units[-1] + 1).astype(np.int64)  # maskable tokens of each unit
-    order = rng.permutation(len(sizes))
-    budget = max(1, round(mask_prob * maskable.sum()))
+    order = rng.permutation(np.flatnonzero(sizes))
     middle = sizes[order].cumsum() - sizes[order] / 2
+    count = max(1, np.searchsorted(middle, max(1, round(mask_prob * maskable.sum()))))
     chosen = np.zeros(len(sizes), dtype=bool)
-    chosen[order[middle < budget]] = True
+    chosen[order[:count]] = True
     selected = maskable & chosen[units]
 
     labels = np.where(selected, input_ids, IGNORED)

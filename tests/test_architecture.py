@@ -29,3 +29,13 @@ def test_a_module_imports_only_modules_above_it_in_the_readme():
     assert set(order) == set(modules), "README.md must list each module once"
     for module, imports in modules.items():
         assert imports <= set(order[:order.index(module)]), f"{module} imports {imports - set(order[:order.index(module)])}, which README.md lists below it"
+
+
+def test_importing_a_script_runs_nothing():
+    """At the top of a script stand imports, definitions, constants and the call under `if __name__`."""
+    for name in SCRIPTS:
+        if (ROOT / f"{name}.py").exists():
+            tree = ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"))
+            assert isinstance(tree.body[-1], ast.If) and ast.unparse(tree.body[-1].test) == "__name__ == '__main__'"
+            calls = [node for node in tree.body[:-1] if not isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign))]
+            assert [ast.unparse(node) for node in calls[1:]] == [], "only the docstring"

@@ -38,7 +38,7 @@ def test_flash_kernel_equals_attention_by_runs():
     upstream = torch.randn_like(q)
     segments = Segments.from_lengths(lengths, "cuda")
     results = []
-    for out in (attend(q, k, v, segments), attention._attend_by_runs(q, k, v, segments.lengths)):
+    for out in (attend(q, k, v, segments), attention._attend_by_runs(q, k, v, segments)):
         results.append((out, *torch.autograd.grad(out, (q, k, v), upstream)))
     for kernel, runs in zip(*results):
         torch.testing.assert_close(kernel, runs, atol=3e-2, rtol=3e-2)

@@ -39,6 +39,14 @@ def test_a_torn_checkpoint_is_skipped_with_a_warning(tmp_path, capsys, tear):
     assert what_is_torn(save(tmp_path, 2)) is None, "the same step can be saved again over a torn one"
 
 
+def test_what_lies_after_the_saved_step_goes_before_anything_older(tmp_path):
+    for step in (10, 20):
+        save(tmp_path, step)
+    cut(tmp_path / "checkpoints" / "step-00000020")
+    save(tmp_path, 15, keep=1)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000015"]
+
+
 def test_none_at_all_is_none_and_none_whole_is_an_error(tmp_path):
     assert newest_checkpoint(tmp_path) is None
     cut(save(tmp_path, 1))

@@ -22,7 +22,7 @@ def texts_of(cache, tokenizer) -> list[str]:
 @pytest.mark.parametrize("raw, clean", [
     ("A&nbsp;cr&egrave;me &amp; more", "A crème & more"), ("twice &amp;lt;b&amp;gt;bold&amp;lt;/b&amp;gt;", "twice bold"), ("under < 5 oz and > 3", "under < 5 oz and > 3"),
     ("<p class='x'>one</p><br/>two<!-- no -->", "one two"), ("<script>var a = '<b>';</script>kept<style>p {}</style>", "kept"),
-    ("  zero\u200bwidth \n\t folded\u00a0", "zero width folded"), ("I <3 this", "I <3 this"), ("SPF&#8203;50", "SPF 50"),
+    ("  zero\u200bwidth \n\t folded\u00a0", "zero width folded"), ("I <3 this", "I <3 this"), ("SPF&#8203;50", "SPF 50"), ("mois&shy;turizer", "moisturizer"), ("a\x07b\u2028c", "a b c"),
 ])
 def test_clean_text(raw, clean):
     assert clean_text(raw) == clean
@@ -109,6 +109,7 @@ def gzipped(path, data: bytes, keep: float = 1.0):
     ("list.json", b'[{"title": "a"}]\n', "list.json, line 1: a JSON list, not an object"),
     ("latin.txt", "crème\n".encode("latin-1"), "latin.txt, line 1: not UTF-8 .byte 2 is 0xe8"),
     ("latin.csv", "text\ncrème\n".encode("latin-1"), "latin.csv, line 2: not UTF-8"),
+    ("half.json", b'{"title": "rose \\ud83d"}\n', "half.json, line 1: half a character"),
     ("wide.csv", b"text\nwater,glycerin\n", "line 2: 1 more cells than the header"),
     ("nothing.csv", b"", "empty, not even a header"),
     ("columns.csv", b"name,price\na,1\n", "has none of the text fields .*; it has name, price. Name one with --text-fields"),

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from beautybert.distributed import Ranks, amp_dtype, deferred_signals, once_per_machine, sum_over_ranks
+from beautybert.distributed import Ranks, amp_dtype, deferred_signals, disconnects, once_per_machine, sum_over_ranks
 
 CPU = torch.device("cpu")
 
@@ -64,6 +64,20 @@ def test_a_build_that_fails_leaves_nothing_and_a_lost_race_is_no_error(tmp_path)
         once_per_machine(tmp_path / "x", fail, one)
     assert not list(tmp_path.iterdir())
     assert [path.name for path in once_per_machine(tmp_path / "x", lose, one).iterdir()] == ["theirs"]
+
+
+def test_a_full_gpu_becomes_advice_and_other_errors_stay(capsys):
+    def fail_with(error):
+        @disconnects
+        def main(config):
+            raise error
+        return main
+
+    with pytest.raises(ValueError, match="GPU's memory does not suffice: lower --micro-batch-tokens"):
+        fail_with(torch.OutOfMemoryError("CUDA out of memory"))(None)
+    with pytest.raises(KeyError):
+        fail_with(KeyError("bug"))(None)
+    assert disconnects(lambda config: config + 1)(1) == 2
 
 
 def test_signals_are_collected_and_the_second_acts():

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from beautybert.attention import Segments
 from beautybert.model import BertConfig, BertForMaskedLM, BertLayer, BertModel, config_of_size, encode_padded
@@ -124,13 +125,15 @@ def test_recomputing_layers_changes_no_gradient_even_with_dropout():
     assert all(torch.equal(one, other) for one, other in zip(*gradients))
 
 
-def test_compiled_model_equals_eager():
+def test_compiling_changes_no_output_and_is_done_once_for_all_shapes():
     torch.manual_seed(0)
-    model = BertForMaskedLM(SMALL).eval()
-    compiled = torch.compile(model, dynamic=True)
-    for lengths in ([3, 7], [2, 2, 9, 40]):
+    model, counter = BertForMaskedLM(SMALL).eval(), CompileCounter()
+    compiled, counts = torch.compile(model, dynamic=True, backend=counter), []
+    for lengths in ([3, 7], [2, 2, 9, 40], [5] * 7, [1, 8, 8, 20, 30], [64], [2] * 12, list(range(1, 20)), [4] * 25):
         batch = (*flat(lengths), torch.arange(0, sum(lengths), 2))
         torch.testing.assert_close(compiled(*batch), model(*batch), atol=1e-5, rtol=0)
+        counts.append(counter.frame_count)
+    assert counts[-1] == counts[1] > 0, counts
 
 
 def test_initialisation_is_berts():

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from beautybert import corpus
 from beautybert.tokenizer import is_uncased, learn_tokenizer, read_tokenizer, token_list, tokenizer_fingerprint, write_tokenizer
 from tests.conftest import product_texts
 
@@ -50,6 +51,15 @@ def test_what_is_written_reads_back_from_either_file_and_in_transformers(tmp_pat
     assert theirs(TEXT)["input_ids"] == [tokenizer.token_to_id("[CLS]"), *ids, tokenizer.token_to_id("[SEP]")] and theirs.model_max_length == 64
     (tmp_path / "tokenizer.json").unlink()
     assert read_tokenizer(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
+
+
+def test_a_special_token_written_in_a_text_is_cut_like_any_word(tokenizer, tmp_path, monkeypatch):
+    ids = tokenizer.encode("rose [MASK] [SEP]", add_special_tokens=False).ids
+    assert not {tokenizer.token_to_id(token) for token in ("[MASK]", "[SEP]")} & set(ids)
+    monkeypatch.setattr(corpus, "POOL_BYTES", 0)
+    (tmp_path / "x.txt").write_text("rose [MASK] [SEP]\n")
+    corpus.build_token_cache(tmp_path, [str(tmp_path / "x.txt")], tokenizer, corpus.TEXT_FIELDS, workers=2)
+    assert corpus.TokenCache(tmp_path).document(0).tolist() == ids, "the processes' tokenizer"
 
 
 def test_learning_is_deterministic_and_keeps_to_the_size():

@@ -27,7 +27,8 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache, read_texts, record_text
+import train_mlm  # noqa: F401  the processes of a real run import it too, and torch with it
+from beautybert.corpus import TEXT_FIELDS, TokenCache, available_cores, build_token_cache, read_texts, record_text
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, write_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +92,7 @@ def main() -> None:
     if args.side:
         return run_side(args.side, args.file, args.tokenizer, args.processes)
 
-    print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}, "
+    print(f"{platform.machine()}, {available_cores()} cores, Python {platform.python_version()}, "
           f"tokenizers {version('tokenizers')}, datasets {version('datasets')}, {args.processes} processes")
     with tempfile.TemporaryDirectory() as work:
         tokenizer_folder = Path(work) / "tokenizer"
