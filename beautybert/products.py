@@ -1,0 +1,196 @@
+"""The two labelled tables -> products with a clean ingredient list and a label -> training, validation and test.
+
+Text and label of a product travel in one record from the row on. What a cell means is settled in ingredients.py; which labels mean
+the same in data/labels.csv.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from beautybert.ingredients import parse_ingredients
+
+SOURCES = {"cosmetics": ("Label", "Brand", "Ingredients"), "sephora": ("category", "brand", "ingredients")}  # columns: label, brand, list
+SCHEMES = ("full", "canonical", "group")
+SPLITS = {"train": 0.8, "valid": 0.1, "test": 0.1}
+ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")  # the last one reads anything
+
+
+@dataclass(frozen=True)
+class Product:
+    """One usable row. row: 0-based in its source file. text: what the model reads. key: equal for the same list in another spelling."""
+
+    source: str
+    row: int
+    brand: str
+    text: str
+    key: str
+    label: str
+
+
+@dataclass
+class ProductCounts:
+    """What became of the rows: dropped[reason] and, of labels with too few lists, the number of lists of each."""
+
+    rows: Counter = field(default_factory=Counter)
+    dropped: Counter = field(default_factory=Counter)
+    rare: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        read = sum(self.rows.values())
+        lines = [f"{read:,} rows ({', '.join(f'{n:,} {source}' for source, n in self.rows.items())}), {read - sum(self.dropped.values()):,} used; dropped: "
+                 + ", ".join(f"{n:,} {reason}" for reason, n in self.dropped.most_common())]
+        if self.rare:
+            lines.append(f"  {len(self.rare)} labels with too few lists: " + ", ".join(f"{label} ({n})" for label, n in sorted(self.rare.items())))
+        return "\n".join(lines)
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A CSV file as text cells, in the first of `ENCODINGS` that reads it. Empty cells are ''.
+
+    ValueError for a missing, empty or broken file, and for missing columns, with those that are there.
+    """
+    for encoding in ENCODINGS:
+        try:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding=encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+        except FileNotFoundError:
+            raise ValueError(f"{path}: no such file") from None
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, IsADirectoryError) as error:
+            raise ValueError(f"{path} is no readable CSV: {error}") from None
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise ValueError(f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}")
+    return table
+
+
+def read_label_map(path: str | Path, scheme: str) -> dict[str, str]:
+    """data/labels.csv -> what each label of the files is called in a scheme of `SCHEMES`; '' where it is no product type.
+
+    ValueError for a label that stands there twice.
+    """
+    table = read_table(path, ("label", "canonical", "group"))
+    repeated = table["label"][table["label"].duplicated()]
+    if len(repeated):
+        raise ValueError(f"{path}: label {repeated.iloc[0]!r} stands there twice")
+    return dict(zip(table["label"], table["label" if scheme == "full" else scheme]))
+
+
+def read_products(cosmetics: str | Path, sephora: str | Path, label_table: str | Path, scheme: str, min_per_label: int = 5) -> tuple[list[Product], ProductCounts]:
+    """Every row with a list and a label, once; labels with fewer than `min_per_label` different lists are left out and counted.
+
+    ValueError for an unreadable table, a label that `label_table` does not know, a table without any list, fewer than two labels.
+    """
+    labels, counts, products = read_label_map(label_table, scheme), ProductCounts(), []
+    for (source, (label_column, brand_column, list_column)), path in zip(SOURCES.items(), (cosmetics, sephora)):
+        table = read_table(path, SOURCES[source])
+        unknown = sorted(set(table[label_column]) - set(labels))
+        if unknown:
+            raise ValueError(f"{path}: label {', '.join(map(repr, unknown[:5]))} is not in {label_table}; add a line with its canonical name and group there")
+        before = len(products)
+        for row, (label, brand, cell) in enumerate(zip(table[label_column], table[brand_column], table[list_column])):
+            counts.rows[source] += 1
+            ingredients = parse_ingredients(cell)
+            if ingredients.reason or not labels[label]:
+                counts.dropped[ingredients.reason or "label is no product type"] += 1
+                continue
+            products.append(Product(source, row, brand.casefold().strip(), str(ingredients), ingredients.key, labels[label]))
+        if len(products) == before:
+            raise ValueError(f"{path}: no row has both an ingredient list in {list_column!r} and a label that --labels {scheme} keeps")
+    kept = list({(product.key, product.label): product for product in reversed(products)}.values())[::-1]
+    counts.dropped["same list and label again"] += len(products) - len(kept)
+    lists = Counter(product.label for product in kept)  # after the line above each list counts once
+    counts.rare = {label: n for label, n in lists.items() if n < min_per_label}
+    counts.dropped["label with too few lists"] += sum(counts.rare.values())
+    kept = [product for product in kept if product.label not in counts.rare]
+    if len({product.label for product in kept}) < 2:
+        raise ValueError(f"only {len({product.label for product in kept})} label(s) with at least --min-per-label {min_per_label} lists: nothing to tell apart")
+    return kept, counts
+
+
+# ---------------------------------------------------------------------------------------------- splitting
+
+def split_products(products: Sequence[Product], by: str, rng: np.random.Generator) -> dict[str, list[Product]]:
+    """Training, validation and test in the shares of `SPLITS`, stratified by label, with no list (by 'list') or no brand ('brand') on two sides.
+
+    Groups of products are dealt out by iterative stratification (Sechidis et al. 2011): the rarest label first, each group to the
+    side that still wants that label most. Every label is in training. Splitting by brand, a product of validation or test whose list
+    also stands in training is left out. ValueError for a label with fewer lists than there are sides.
+    """
+    assert by in ("list", "brand")
+    lists = Counter(product.label for product in products)
+    few = {label: n for label, n in lists.items() if n < len(SPLITS)}
+    if few:
+        named = ", ".join(f"{label!r} ({n})" for label, n in sorted(few.items())[:5])
+        raise ValueError(f"too few lists for {len(SPLITS)} sides: {named}; raise --min-per-label to {len(SPLITS)}")
+    groups: dict[str, list[Product]] = defaultdict(list)
+    for product in products:
+        groups[product.key if by == "list" else product.brand].append(product)
+    side_of = _deal(groups, rng)
+    sides: dict[str, list[Product]] = {side: [] for side in SPLITS}
+    for product in products:
+        sides[side_of[product.key if by == "list" else product.brand]].append(product)
+    if by == "brand":
+        trained = {product.key for product in sides["train"]}
+        sides["valid"] = [product for product in sides["valid"] if product.key not in trained]
+        seen = trained | {product.key for product in sides["valid"]}
+        sides["test"] = [product for product in sides["test"] if product.key not in seen]
+    return sides
+
+
+def _deal(groups: dict[str, list[Product]], rng: np.random.Generator) -> dict[str, str]:
+    """Group name -> side."""
+    names = sorted(groups)
+    names = [names[i] for i in rng.permutation(len(names))]
+    having: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        for label in {product.label: None for product in groups[name]}:
+            having[label].append(name)
+    totals = Counter(product.label for group in groups.values() for product in group)
+    wanted = {label: {side: share * n for side, share in SPLITS.items()} for label, n in totals.items()}
+    room = {side: share * sum(totals.values()) for side, share in SPLITS.items()}
+    side_of: dict[str, str] = {}
+    for label in sorted(totals, key=lambda label: (totals[label], label)):
+        for name in having[label]:
+            if name in side_of:
+                continue
+            side = max(SPLITS, key=lambda side: (wanted[label][side], room[side]))
+            side_of[name] = side
+            room[side] -= len(groups[name])
+            for product in groups[name]:
+                wanted[product.label][side] -= 1
+    for label, members in having.items():  # a label whose groups all went elsewhere for the sake of another label
+        if not any(side_of[name] == "train" for name in members):
+            side_of[members[0]] = "train"
+    return side_of
+
+
+def check_splits(sides: dict[str, list[Product]], by: str) -> str:
+    """What is printed at every start: sizes, shares, labels, overlap. An AssertionError if a list or brand stands on two sides or a label is untrained."""
+    sizes = {side: len(products) for side, products in sides.items()}
+    keys = {side: {product.key for product in products} for side, products in sides.items()}
+    brands = {side: {product.brand for product in products} for side, products in sides.items()}
+    labels = {side: {product.label for product in products} for side, products in sides.items()}
+    pairs = (("train", "valid"), ("train", "test"), ("valid", "test"))
+    overlap = sum(len(keys[one] & keys[other]) for one, other in pairs)
+    shared_brands = sum(len(brands[one] & brands[other]) for one, other in pairs)
+    untrained = (labels["valid"] | labels["test"]) - labels["train"]
+    assert not overlap and not untrained and not (by == "brand" and shared_brands)
+    total = sum(sizes.values())
+    return (f"{', '.join(f'{side} {n:,} ({n / total:.1%})' for side, n in sizes.items())}; {len(labels['train'])} labels, {len(labels['test'])} of them in test; "
+            f"lists on two sides {overlap}, labels without training {len(untrained)}" + (f", brands on two sides {shared_brands}" if by == "brand" else ""))
+
+
+def label_list(products: Iterable[Product]) -> list[str]:
+    """The labels in id order: sorted by name."""
+    return sorted({product.label for product in products})

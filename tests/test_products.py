@@ -1,0 +1,147 @@
+import csv
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from beautybert.ingredients import parse_ingredients
+from beautybert.products import SCHEMES, Product, check_splits, label_list, read_label_map, read_products, read_table, split_products
+from tests.conftest import ROOT
+
+SAMPLE = ROOT / "data" / "sample"
+LABELS = ROOT / "data" / "labels.csv"
+
+
+def write(path, rows, encoding="utf-8"):
+    with open(path, "w", newline="", encoding=encoding) as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def tables(folder, cosmetics, sephora, labels=(("serum", "Serum", "care"), ("soap", "Soap", "wash"), ("Soap", "Soap", "wash"), ("small", "", ""))):
+    """The two tables and a label table from (label, brand, list) rows."""
+    return (write(folder / "cosmetics.csv", [("Label", "Brand", "Price", "Ingredients"), *((label, brand, "1", cell) for label, brand, cell in cosmetics)]),
+            write(folder / "sephora.csv", [("id", "brand", "category", "ingredients"), *(("7", brand, label, cell) for label, brand, cell in sephora)]),
+            write(folder / "labels.csv", [("label", "canonical", "group"), *labels]))
+
+
+def some_lists(count, start=0):
+    return [f"Water, Oil {i}, Acid {i}" for i in range(start, start + count)]
+
+
+@pytest.fixture
+def sample():
+    return read_products(SAMPLE / "cosmetics.csv", SAMPLE / "sephora_website_dataset.csv", LABELS, "full")
+
+
+def test_text_and_label_of_a_record_are_those_of_its_row_in_the_file(sample):
+    """Read again by hand: no list may ever stand beside the label of another row."""
+    raw = {"cosmetics": ("cosmetics.csv", "Label", "Ingredients"), "sephora": ("sephora_website_dataset.csv", "category", "ingredients")}
+    rows = {source: list(csv.DictReader(open(SAMPLE / name, encoding="utf-8-sig", newline=""))) for source, (name, _, _) in raw.items()}
+    sides = split_products(sample[0], "list", np.random.default_rng(0))
+    products = [product for side in sides.values() for product in side]
+    assert len(products) == len(sample[0]) > 600
+    for product in products:
+        _, label, cell = raw[product.source]
+        assert rows[product.source][product.row][label] == product.label
+        assert str(parse_ingredients(rows[product.source][product.row][cell])) == product.text
+
+
+def test_every_row_is_used_or_counted(sample):
+    products, counts = sample
+    assert sum(counts.rows.values()) == 240 + 755 == len(products) + sum(counts.dropped.values())
+    assert "995 rows (240 cosmetics, 755 sephora)" in str(counts) and "label with too few lists" in str(counts)
+
+
+def test_drops_are_what_they_are_called(tmp_path):
+    cosmetics = [("serum", "a", cell) for cell in some_lists(5)] + [("serum", "b", "No Info"), ("serum", "b", "WATER, OIL 0, ACID 0."), ("soap", "b", "Water, Oil 0, Acid 0")]
+    sephora = [("Soap", "a", cell) for cell in some_lists(5, 10)] + [("small", "a", "Water, Silica"), ("Soap", "a", "")]
+    products, counts = read_products(*tables(tmp_path, cosmetics, sephora), "canonical")
+    assert counts.dropped == {"no list given": 1, "same list and label again": 1, "label is no product type": 1, "empty": 1, "label with too few lists": 0}
+    assert Counter(product.label for product in products) == {"Serum": 5, "Soap": 6}
+    products, counts = read_products(*tables(tmp_path, cosmetics, sephora), "full")
+    assert counts.rare == {"soap": 1, "small": 1} and label_list(products) == ["Soap", "serum"] and "soap (1)" in str(counts)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "latin-1"])
+def test_tables_are_read_in_the_encodings_of_the_wild(tmp_path, encoding):
+    path = write(tmp_path / "x.csv", [("Label", "text"), ("crème", "line one\nline two, Crème"), ("NA", "")], encoding)
+    table = read_table(path, ("Label", "text"))
+    assert table.to_numpy().tolist() == [["crème", "line one\nline two, Crème"], ["NA", ""]]
+
+
+@pytest.mark.parametrize("by", ["list", "brand"])
+def test_no_list_and_no_brand_stands_on_two_sides_for_twenty_seeds(sample, by):
+    for seed in range(20):
+        sides = split_products(sample[0], by, np.random.default_rng(seed))
+        for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
+            assert not {p.key for p in sides[one]} & {p.key for p in sides[other]}
+            assert by == "list" or not {p.brand for p in sides[one]} & {p.brand for p in sides[other]}
+        assert {p.label for p in sides["valid"]} | {p.label for p in sides["test"]} <= {p.label for p in sides["train"]}
+        assert "lists on two sides 0, labels without training 0" in check_splits(sides, by)
+
+
+def test_a_split_is_seeded_stratified_and_near_its_shares(sample):
+    one, same, other = (split_products(sample[0], "list", np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert one == same and {p.row for p in one["test"]} != {p.row for p in other["test"]}
+    total = len(sample[0])
+    assert [len(one[side]) / total for side in ("train", "valid", "test")] == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
+    assert sum(map(len, one.values())) == total
+    for label, n in Counter(p.label for p in sample[0]).items():
+        assert abs(sum(p.label == label for p in one["test"]) - 0.1 * n) <= 1.5
+
+
+def test_a_leak_is_an_assertion(sample):
+    sides = split_products(sample[0], "list", np.random.default_rng(0))
+    sides["test"] = sides["test"] + sides["train"][:1]
+    with pytest.raises(AssertionError):
+        check_splits(sides, "list")
+
+
+def test_the_label_table_knows_every_label_once_and_says_why_one_is_dropped():
+    maps = {scheme: read_label_map(LABELS, scheme) for scheme in SCHEMES}
+    assert all(len(labels) == 149 for labels in maps.values()) and all(label == name for label, name in maps["full"].items())
+    canonical, group = ({name for name in maps[scheme].values() if name} for scheme in ("canonical", "group"))
+    assert 60 < len(canonical) < 100 and 10 <= len(group) <= 16
+    table = read_table(LABELS, ("label", "canonical", "dropped"))
+    assert ((table["canonical"] == "") == (table["dropped"] != "")).all(), "a reason for each dropped label and for no other"
+    for one, other in (("Moisturizer", "Moisturizers"), ("Eye cream", "Eye Creams & Treatments"), ("Makeup & Travel Cases", "Makeup Bags & Travel Cases")):
+        assert maps["canonical"][one] == maps["canonical"][other]
+    assert not any(maps["canonical"][label] for label in ("Mini Size", "Value & Gift Sets", "no category"))
+    families = {}
+    for label, name in maps["canonical"].items():
+        assert not name or families.setdefault(name, maps["group"][label]) == maps["group"][label], f"{name} in two groups"
+
+
+GOOD = [("serum", "a", cell) for cell in some_lists(6)], [("Soap", "a", cell) for cell in some_lists(6, 10)]
+
+
+@pytest.mark.parametrize("cosmetics, sephora, message", [
+    ([("cream", "a", "Water, Oil")], GOOD[1], "cosmetics.csv: label 'cream' is not in .*labels.csv; add a line with its canonical name and group there"),
+    ([("serum", "a", "No Info")], GOOD[1], "cosmetics.csv: no row has both an ingredient list in 'Ingredients' and a label"),
+    (GOOD[0], [], "sephora.csv: no row has both an ingredient list"),
+    (GOOD[0], [("serum", "a", cell) for cell in some_lists(6, 10)], r"only 1 label\(s\) with at least --min-per-label 5 lists"),
+])
+def test_tables_that_cannot_be_used_are_named(tmp_path, cosmetics, sephora, message):
+    with pytest.raises(ValueError, match=message):
+        read_products(*tables(tmp_path, cosmetics, sephora), "full")
+
+
+def test_missing_broken_and_foreign_files_are_named(tmp_path):
+    cosmetics, sephora, labels = tables(tmp_path, *GOOD)
+    with pytest.raises(ValueError, match="sephora.csv has no column Label, Brand, Ingredients; it has id, brand, category, ingredients"):
+        read_products(sephora, sephora, labels, "full")
+    with pytest.raises(ValueError, match="nowhere.csv: no such file"):
+        read_products(tmp_path / "nowhere.csv", sephora, labels, "full")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(ValueError, match="empty.csv is no readable CSV"):
+        read_table(tmp_path / "empty.csv", ())
+    twice = write(tmp_path / "twice.csv", [("label", "canonical", "group"), ("a", "A", "x"), ("a", "B", "x")])
+    with pytest.raises(ValueError, match="label 'a' stands there twice"):
+        read_label_map(twice, "full")
+
+
+def test_a_label_with_fewer_lists_than_sides_is_named():
+    products = [Product("cosmetics", i, "a", f"text {i}", f"text {i}", label) for i, label in enumerate(["big"] * 9 + ["small"] * 2)]
+    with pytest.raises(ValueError, match=r"too few lists for 3 sides: 'small' \(2\); raise --min-per-label to 3"):
+        split_products(products, "list", np.random.default_rng(0))
