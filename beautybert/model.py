@@ -5,7 +5,7 @@ to. Parameter names are those of the published checkpoints, so `state_dict()` is
 Reading and writing weights is pretrained.py's work.
 
 Letters: N tokens in the micro-batch, B documents, T length, D hidden, H heads, K head size, V vocabulary,
-M targets.
+M targets, C classes.
 """
 
 from __future__ import annotations
@@ -216,6 +216,54 @@ class BertForMaskedLM(nn.Module):
         """(N,), (N,), and which of the N tokens to predict (M,) -> logits (M, V)."""
         hidden = self.bert(input_ids, position_ids, segments)
         return self.cls["predictions"](hidden[target_positions], self.bert.embeddings.word_embeddings.weight)
+
+
+HEADS = ("pooler", "mlp", "mlm-logits")
+
+
+class BertForSequenceClassification(nn.Module):
+    """BERT with one of three heads that say which class a document belongs to.
+
+    pooler: dense, tanh, dropout, dense on [CLS], as published and as transformers names it. mlp: dropout and dense layers on [CLS] beside
+    the mean of all tokens. mlm-logits: one dense layer on the vocabulary logits of [CLS]; it stays for comparison, since V
+    inputs say less than the D that they are computed from.
+    """
+
+    def __init__(self, config: BertConfig, classes: int, head: str = "pooler"):
+        super().__init__()
+        assert head in HEADS
+        D = config.hidden_size
+        self.config, self.head = config, head
+        self.bert = BertModel(config, pooler=head == "pooler")
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        if head == "pooler":
+            self.classifier: nn.Module = nn.Linear(D, classes)
+        elif head == "mlp":
+            self.classifier = nn.ModuleDict({"dense": nn.Linear(2 * D, D), "out_proj": nn.Linear(D, classes)})
+        else:
+            self.cls = nn.ModuleDict({"predictions": BertLMPredictionHead(config)})
+            self.classifier = nn.Linear(config.vocab_size, classes)
+        init_weights(self, config)
+
+    def forward(self, input_ids: Tensor, position_ids: Tensor, segments: Segments) -> Tensor:
+        """(N,), (N,) -> logits (B, C), a row for each document."""
+        hidden = self.bert(input_ids, position_ids, segments)
+        first = hidden[segments.offsets[:-1]]  # (B, D): [CLS]
+        if self.head == "pooler":
+            return self.classifier(self.dropout(torch.tanh(self.bert.pooler["dense"](first))))
+        if self.head == "mlp":
+            both = torch.cat([first, mean_of_documents(hidden, segments)], dim=-1)  # (B, 2 D)
+            dense = F.gelu(self.classifier["dense"](self.dropout(both)))
+            return self.classifier["out_proj"](self.dropout(dense))
+        return self.classifier(self.cls["predictions"](first, self.bert.embeddings.word_embeddings.weight))
+
+
+def mean_of_documents(hidden: Tensor, segments: Segments) -> Tensor:
+    """The mean over each document's tokens, [CLS] and [SEP] with them: (N, D) -> (B, D)."""
+    lengths = segments.offsets.diff()  # (B,)
+    document = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths, output_size=len(hidden))  # (N,)
+    sums = hidden.new_zeros(len(lengths), hidden.shape[-1]).index_add(0, document, hidden)
+    return sums / lengths[:, None]
 
 
 def init_weights(model: nn.Module, config: BertConfig) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from beautybert.model import BertConfig, BertForMaskedLM
+from beautybert.model import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
 HUB_FILES = ["config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json",
              "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
@@ -159,10 +160,48 @@ def read_masked_lm(folder: Path, config: BertConfig) -> tuple[BertForMaskedLM, L
         raise ValueError(f"{folder}: {error}") from None
 
 
-def write_model(folder: Path, model: nn.Module, config: BertConfig) -> None:
-    """Write model.safetensors (fp32) and config.json so that transformers and `read_weights` open them."""
+def start_classifier(folder: Path, config: BertConfig, classes: int, head: str) -> tuple[BertForSequenceClassification, LoadReport]:
+    """A classifier to be fine-tuned, from any BERT checkpoint folder: its classifier is new, and so is what its head needs and the checkpoint lacks.
+
+    A masked-LM head or pooler that this head has no use for, and a classifier for other labels, are reported as unused.
+    """
+    weights, unused = canonical_keys(read_weights(folder))
+    model = BertForSequenceClassification(config, classes, head)
+    wanted = model.state_dict()
+    idle = [key for key in weights if key.startswith("classifier.") or (key not in wanted and key.startswith(("cls.", "bert.pooler.")))]
+    kept = {key: tensor for key, tensor in weights.items() if key not in idle}
+    try:
+        return model, load_weights(model, kept, may_be_new=("classifier.", "cls.", "bert.pooler."), unused=(*unused, *idle))
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None
+
+
+def read_classifier(folder: Path) -> tuple[BertForSequenceClassification, list[str]]:
+    """A fine-tuned classifier and its labels in id order. ValueError for a folder that holds none."""
+    config = read_config(folder)
+    described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = described.get("id2label")
+    if described.get("architectures") != [BertForSequenceClassification.__name__] or not isinstance(names, dict):
+        raise ValueError(f"{folder} holds no classifier (architectures {described.get('architectures')}); name the folder of a train_cls.py run")
+    labels = [names[key] for key in sorted(names, key=int)]
+    model = BertForSequenceClassification(config, len(labels), described.get("head", "pooler"))
+    try:
+        load_weights(model, canonical_keys(read_weights(folder))[0])
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None
+    return model.eval(), labels
+
+
+def classifier_fields(labels: Sequence[str], head: str) -> dict:
+    """What config.json says of a classifier beyond its encoder: labels and head."""
+    return {"id2label": {str(i): label for i, label in enumerate(labels)}, "label2id": {label: i for i, label in enumerate(labels)},
+            "problem_type": "single_label_classification", "head": head}
+
+
+def write_model(folder: Path, model: nn.Module, config: BertConfig, more: dict | None = None) -> None:
+    """Write model.safetensors (fp32) and config.json, with the fields `more`, so that transformers and `read_weights` open them."""
     folder.mkdir(parents=True, exist_ok=True)
-    described = {"architectures": [type(model).__name__], **config.to_dict()}
+    described = {"architectures": [type(model).__name__], **config.to_dict(), **(more or {})}
     (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     unfinished = folder / "model.safetensors.unfinished"
     save_file({key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}, unfinished, metadata={"format": "pt"})

