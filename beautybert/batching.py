@@ -2,7 +2,8 @@
 
 Documents are cut into windows, the windows of an epoch are shuffled by (seed, epoch) and filled, in that order, into
 micro-batches of at most a fixed number of tokens. The micro-batches of all epochs form one endless numbered sequence,
-so that step and position say everything: nothing here has a state that a checkpoint would have to hold.
+so that step and position say everything: nothing here has a state that a checkpoint would have to hold. Labelled documents are
+numbered the same way, and each travels with its label.
 
 Letters: N tokens in the micro-batch, B documents, W windows, M targets.
 """
@@ -10,6 +11,7 @@ Letters: N tokens in the micro-batch, B documents, W windows, M targets.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,3 +170,49 @@ def masked_micro_batch(ids: np.ndarray, lengths: np.ndarray, vocabulary: Vocabul
     positions = np.arange(len(ids)) - np.repeat(lengths.cumsum() - lengths, lengths)
     return MicroBatch(torch.from_numpy(masked), torch.from_numpy(positions), Segments.from_lengths(lengths),
                       torch.from_numpy(targets), torch.from_numpy(labels[targets]))
+
+
+# ---------------------------------------------------------------------------------------------- labelled documents
+
+@dataclass(frozen=True)
+class Example:
+    """A labelled document: ids (T,) with [CLS] and [SEP], and its class."""
+
+    ids: np.ndarray
+    label_id: int
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """What a classifier is given: ids (N,), positions in their documents (N,), segments, and the class of each document (B,)."""
+
+    input_ids: Tensor
+    position_ids: Tensor
+    segments: Segments
+    label_ids: Tensor
+
+    def to(self, device: torch.device) -> LabelledBatch:
+        """The same micro-batch on `device`."""
+        return LabelledBatch(self.input_ids.to(device), self.position_ids.to(device), self.segments.to(device), self.label_ids.to(device))
+
+
+def cut_head_and_tail(ids: Sequence[int], room: int) -> list[int]:
+    """At most `room` ids: the first two thirds and the last third of it. In an ingredient list the first are the most, the last the colorants."""
+    if len(ids) <= room:
+        return list(ids)
+    tail = room // 3
+    return [*ids[:room - tail], *ids[len(ids) - tail:]]
+
+
+def labelled_batch(examples: Sequence[Example]) -> LabelledBatch:
+    """Join examples, in the order given; equally long neighbours make the fastest CPU step (attention.py)."""
+    lengths = [len(example.ids) for example in examples]
+    return LabelledBatch(torch.from_numpy(np.concatenate([example.ids for example in examples])), torch.cat([torch.arange(length) for length in lengths]),
+                         Segments.from_lengths(lengths), torch.tensor([example.label_id for example in examples]))
+
+
+def shuffled_numbers(first: int, count: int, total: int, seed: int) -> np.ndarray:
+    """Which of `total` examples stand at places first ... first + count - 1 of the endless sequence of shuffled epochs: (count,)."""
+    places = np.arange(first, first + count)
+    orders = {epoch: keyed_generator(seed, ORDER, int(epoch)).permutation(total) for epoch in np.unique(places // total)}
+    return np.array([orders[place // total][place % total] for place in places])

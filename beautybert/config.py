@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
-def option(default, help: str, choices: Sequence[str] | None = None, instead_of: str | None = None):
-    """A dataclass field that becomes a command-line flag. `instead_of` names a field that the flag overrides."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "instead_of": instead_of})
+def option(default, help: str, choices: Sequence[str] | None = None, instead_of: str | None = None, positional: bool = False):
+    """A dataclass field that becomes a command-line flag, or a required argument. `instead_of` names a field that the flag overrides."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "instead_of": instead_of, "positional": positional})
 
 
 def flag(name: str) -> str:
@@ -46,7 +46,10 @@ def parse(config_class: type, description: str, arguments: Sequence[str] | None 
     for fields in exclusive.values():
         group = parser.add_mutually_exclusive_group() if len(fields) > 1 else parser
         for field in fields:
-            group.add_argument(flag(field.name), dest=field.name, default=argparse.SUPPRESS, **_argument(field, hints[field.name]))
+            if field.metadata["positional"]:
+                group.add_argument(field.name, help=field.metadata["help"])
+            else:
+                group.add_argument(flag(field.name), dest=field.name, default=argparse.SUPPRESS, **_argument(field, hints[field.name]))
     given = vars(parser.parse_args(arguments))
     values = _read_file(config_class, hints, given.pop("config")) if given.get("config") else {}
     given.pop("config", None)

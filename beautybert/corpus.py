@@ -19,6 +19,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -240,14 +241,20 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def files_fingerprint(paths: Iterable[str | Path], *options: object) -> str:
+    """A hash of the files' contents, in order, and of all options that decide what is made of them."""
+    digest = hashlib.blake2b(json.dumps(options).encode(), digest_size=8)
+    for path in paths:
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "blake2b").digest())
+    return digest.hexdigest()
+
+
 def corpus_fingerprint(paths: Iterable[str | Path], text_fields: tuple[str, ...]) -> str:
-    """A hash of the files' contents, in order, and of all that decides how texts are made of them."""
-    digest = hashlib.blake2b(json.dumps([CLEANING_VERSION, text_fields]).encode(), digest_size=8)
+    """`files_fingerprint` of a corpus. ValueError for a file that cannot be read."""
     for path in paths:
         next(read_chunks(path), None)  # raises what is wrong with the file
-        with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "blake2b").digest() + _kind(Path(path)).encode())
-    return digest.hexdigest()
+    return files_fingerprint(paths, CLEANING_VERSION, text_fields, [_kind(Path(path)) for path in paths])
 
 
 def build_token_cache(folder: Path, paths: list[str], tokenizer: Tokenizer, text_fields: tuple[str, ...],
@@ -346,7 +353,7 @@ def _encode_all(paths, tokenizer: Tokenizer, text_fields, workers: int) -> Itera
         yield from ((position, encode_chunk(chunk, tokenizer, text_fields)) for position, chunk in chunks())
         return
     arguments = (tokenizer.to_str(), text_fields)
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, arguments) as pool:
+    with _spawning_without_the_script(), ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, arguments) as pool:
         pending: deque = deque()
         for position, chunk in chunks():
             pending.append((position, pool.submit(_encode_in_worker, chunk)))
@@ -355,6 +362,20 @@ def _encode_all(paths, tokenizer: Tokenizer, text_fields, workers: int) -> Itera
                 yield position, future.result()
         for position, future in pending:
             yield position, future.result()
+
+
+@contextmanager
+def _spawning_without_the_script() -> Iterator[None]:
+    """A spawned process first imports the script that runs, and torch with it: seconds and 250 MiB that tokenising has no use for."""
+    script = sys.modules["__main__"]
+    spec, file = getattr(script, "__spec__", None), script.__dict__.pop("__file__", None)
+    script.__spec__ = None
+    try:
+        yield
+    finally:
+        script.__spec__ = spec
+        if file is not None:
+            script.__file__ = file
 
 
 _worker: dict = {}  # a worker process's tokenizer and options: sent once, not with every chunk

@@ -85,6 +85,12 @@ def disconnects(main: Callable) -> Callable:
     return guarded
 
 
+def wait_for_ranks() -> None:
+    """Return when every rank has come here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
 def sum_over_ranks(tensor: Tensor) -> Tensor:
     """The sum over all ranks, in place and returned."""
     if dist.is_initialized():

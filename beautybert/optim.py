@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +12,28 @@ SCHEDULES = ("linear", "cosine", "wsd", "constant")
 WSD_DECAY = 0.2  # the share of the steps over which wsd falls to 0 (Hägele et al. 2024, arXiv:2405.18392, find 0.2 enough)
 
 
-def make_adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.98), eps: float = 1e-6) -> torch.optim.AdamW:
-    """AdamW with bias correction; matrices and embeddings decay, biases and layer norms do not. Frozen parameters are left out."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-              {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=True)
+def make_adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.98), eps: float = 1e-6,
+               factor_of: Callable[[str], float] = lambda name: 1.0) -> torch.optim.AdamW:
+    """AdamW with bias correction; matrices and embeddings decay, biases and layer norms do not. Frozen parameters are left out.
+
+    `factor_of` gives for a parameter's name the factor by which the loop multiplies the rate; it stands in each group as "lr_factor".
+    """
+    groups: dict[tuple, dict] = {}
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            key = factor_of(name), weight_decay if p.ndim >= 2 else 0.0
+            groups.setdefault(key, {"params": [], "lr_factor": key[0], "weight_decay": key[1]})["params"].append(p)
+    return torch.optim.AdamW(list(groups.values()), lr=lr, betas=betas, eps=eps, fused=True)
+
+
+def layerwise_factor(name: str, layers: int, layer_decay: float, head_factor: float) -> float:
+    """The rate of a classifier's parameter, relative to the top encoder layer: `layer_decay` less for each layer below (Howard & Ruder
+    2018, arXiv:1801.06146, 2.6 times), the embeddings below the lowest; `head_factor` for the classifier, 1 for pooler and vocabulary head."""
+    if name.startswith("bert.encoder.layer."):
+        return layer_decay ** (layers - 1 - int(name.split(".")[3]))
+    if name.startswith("bert.embeddings."):
+        return layer_decay ** layers
+    return head_factor if name.startswith("classifier.") else 1.0
 
 
 def learning_rate(step: int, total_steps: int, peak: float, warmup: float, schedule: str) -> float:

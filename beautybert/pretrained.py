@@ -176,8 +176,18 @@ def start_classifier(folder: Path, config: BertConfig, classes: int, head: str) 
         raise ValueError(f"{folder}: {error}") from None
 
 
-def read_classifier(folder: Path) -> tuple[BertForSequenceClassification, list[str]]:
-    """A fine-tuned classifier and its labels in id order. ValueError for a folder that holds none."""
+@dataclass(frozen=True)
+class Classifier:
+    """A fine-tuned model with all that is needed to use it. labels: in id order. max_length: tokens of a list, [CLS] and [SEP] counted."""
+
+    model: BertForSequenceClassification
+    labels: list[str]
+    temperature: float
+    max_length: int
+
+
+def read_classifier(folder: Path) -> Classifier:
+    """The classifier of a train_cls.py run. ValueError for a folder that holds none."""
     config = read_config(folder)
     described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     names = described.get("id2label")
@@ -189,13 +199,13 @@ def read_classifier(folder: Path) -> tuple[BertForSequenceClassification, list[s
         load_weights(model, canonical_keys(read_weights(folder))[0])
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
-    return model.eval(), labels
+    return Classifier(model.eval(), labels, described.get("temperature", 1.0), described.get("max_length", config.max_position_embeddings))
 
 
-def classifier_fields(labels: Sequence[str], head: str) -> dict:
-    """What config.json says of a classifier beyond its encoder: labels and head."""
+def classifier_fields(labels: Sequence[str], head: str, temperature: float, max_length: int) -> dict:
+    """What config.json says of a classifier beyond its encoder."""
     return {"id2label": {str(i): label for i, label in enumerate(labels)}, "label2id": {label: i for i, label in enumerate(labels)},
-            "problem_type": "single_label_classification", "head": head}
+            "problem_type": "single_label_classification", "head": head, "temperature": temperature, "max_length": max_length}
 
 
 def write_model(folder: Path, model: nn.Module, config: BertConfig, more: dict | None = None) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -87,6 +88,25 @@ def need_extra(package: str, flag: str, extra: str) -> None:
     """ValueError that says what to install if `package`, which `flag` needs, is not there."""
     if importlib.util.find_spec(package) is None:
         raise ValueError(f"{flag} needs the package {package}: pip install -e '.[{extra}]'")
+
+
+def plot_confusion(folder: Path, confusion, labels: Sequence[str]) -> Path | None:
+    """Draw counts (C, C), rows right and columns predicted, into confusion.png, each row as shares; None without matplotlib."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return None
+    from matplotlib.figure import Figure
+
+    inches = max(6.0, 0.16 * len(labels) + 3)
+    figure = Figure(figsize=(inches, inches), layout="constrained")
+    axes = figure.add_subplot(xlabel="prediction", ylabel="label")
+    axes.imshow(confusion / confusion.sum(1, keepdims=True).clip(min=1), cmap="Blues", vmin=0, vmax=1)
+    names = [f"{label} ({count})" for label, count in zip(labels, confusion.sum(1))]
+    size = 9 if len(labels) < 40 else 6
+    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(labels)), names, fontsize=size)
+    axes.set_title(f"test: share of each label's {int(confusion.sum()):,} lists")
+    figure.savefig(folder / "confusion.png", dpi=130)
+    return folder / "confusion.png"
 
 
 def plot_losses(folder: Path) -> Path | None:

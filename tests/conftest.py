@@ -11,9 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+import train_cls
 import train_mlm
 from beautybert.model import BertConfig, BertForMaskedLM
 from beautybert.pretrained import write_model
@@ -65,12 +67,39 @@ def config(checkpoint, texts, tmp_path) -> train_mlm.Config:
                             batch_tokens=512, micro_batch_tokens=128, max_length=64, lr=1e-3, log_interval=1, amp="none")
 
 
-def run_script(config: train_mlm.Config, tmp_path: Path, ranks: int = 0, wait: bool = True):
-    """Run train_mlm.py as a user would; with `ranks`, under torchrun. Returns the finished (or, not waiting, the started) process."""
+KINDS = {"Serum": ("niacinamide", "retinol"), "Lipstick": ("wax", "carmine"), "Shampoo": ("sulfate", "betaine")}
+
+
+def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, str]:
+    """Two small tables, each list of which names an ingredient that only its label has; as options of train_cls.py."""
+    rng, rows = np.random.default_rng(seed), []
+    for label, marks in KINDS.items():
+        for i in range(count):
+            others = rng.choice(["water", "glycerin", "mint", "rose", "vitamin", "shea", "acid"], rng.integers(2, 6), replace=False)
+            rows.append((label, f"brand {i % 7}", ", ".join(rng.permutation([*others, rng.choice(marks), f"extract {i} {label[0]}"]))))
+    rows = [rows[i] for i in rng.permutation(len(rows))]
+    half = len(rows) // 2
+    frames = {"cosmetics": pd.DataFrame([("1", *row) for row in rows[:half]] + [("1", "Serum", "x", "No Info")], columns=["Price", "Label", "Brand", "Ingredients"]),
+              "sephora": pd.DataFrame([row + ("7",) for row in rows[half:]] + [("Shampoo", "x", "unknown", "7")], columns=["category", "brand", "ingredients", "id"]),
+              "label_table": pd.DataFrame([(label, label, "all", "") for label in KINDS], columns=["label", "canonical", "group", "dropped"])}
+    for name, frame in frames.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    return {name: str(folder / f"{name}.csv") for name in frames}
+
+
+@pytest.fixture
+def cls_config(checkpoint, tmp_path) -> train_cls.Config:
+    """A run of train_cls.py that takes a second."""
+    return train_cls.Config(**product_tables(tmp_path), init=str(checkpoint), out=str(tmp_path / "run"), max_steps=3, max_length=64, batch_size=16,
+                            micro_batch_size=4, lr=1e-3, log_interval=1, amp="none")
+
+
+def run_script(config: train_mlm.Config | train_cls.Config, tmp_path: Path, ranks: int = 0, wait: bool = True):
+    """Run the config's script as a user would; with `ranks`, under torchrun. Returns the finished (or, not waiting, the started) process."""
     options = tmp_path / "options.json"
     options.write_text(json.dumps(vars(config)), encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks else []
-    command = [sys.executable, *launcher, "train_mlm.py", "--config", str(options)]
+    command = [sys.executable, *launcher, f"{type(config).__module__}.py", "--config", str(options)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if not wait:

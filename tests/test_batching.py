@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beautybert.batching import (MASK, MicroBatchOrder, Windows, join_windows, keyed_generator, keyed_seed, masked_micro_batch, pack, split_documents)
+from beautybert.batching import (MASK, Example, MicroBatchOrder, Windows, cut_head_and_tail, join_windows, keyed_generator, keyed_seed, labelled_batch, masked_micro_batch,
+                                 pack, shuffled_numbers, split_documents)
 from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache
 from beautybert.masking import Vocabulary
 
@@ -91,3 +92,23 @@ def test_split_is_seeded_complete_and_never_empty():
 def test_keys_are_independent():
     seeds = {keyed_seed(*key) for key in [(0, 1, 2), (0, 2, 1), (1, 1, 2), (0, 1, 2, 0), (0, 12)]}
     assert len(seeds) == 5 and keyed_seed(0, 1, 2) in seeds
+
+
+def test_labelled_documents_keep_their_label_and_their_boundaries():
+    examples = [Example(np.arange(n), n) for n in (3, 7, 7, 2)]
+    batch = labelled_batch(examples)
+    documents = batch.input_ids.split(batch.segments.lengths)
+    assert all(document.tolist() == list(range(label)) for document, label in zip(documents, batch.label_ids.tolist()))
+    assert batch.position_ids.tolist() == batch.input_ids.tolist() and batch.segments.offsets.tolist() == [0, 3, 10, 17, 19]
+
+
+def test_long_lists_keep_head_and_tail():
+    assert cut_head_and_tail(range(5), 5) == [0, 1, 2, 3, 4] and cut_head_and_tail(range(100), 9) == [0, 1, 2, 3, 4, 5, 97, 98, 99]
+    assert all(len(cut_head_and_tail(range(100), room)) == room for room in range(1, 12))
+
+
+def test_the_endless_sequence_holds_each_example_once_an_epoch_wherever_it_is_cut():
+    whole = shuffled_numbers(0, 30, 10, seed=1)
+    assert all(sorted(epoch) == list(range(10)) for epoch in whole.reshape(3, 10)) and whole[:10].tolist() != whole[10:20].tolist()
+    assert np.concatenate([shuffled_numbers(first, 4, 10, seed=1) for first in range(0, 28, 4)]).tolist() == whole[:28].tolist()
+    assert whole.tolist() != shuffled_numbers(0, 30, 10, seed=2).tolist()

@@ -36,6 +36,18 @@ def test_flags_override_the_file_and_its_excluded_sibling(tmp_path):
     assert read("--epochs", "2", "--no-resume", path=path) == Options(("x",), 2.0, None, 1, "token", False)
 
 
+def test_a_positional_option_is_required(capsys):
+    @dataclass(frozen=True)
+    class Positional:
+        model: str = option("", "folder", positional=True)
+        top_k: int = option(1, "labels")
+
+    assert parse(Positional, "test", ["runs/x", "--top-k", "3"]) == Positional("runs/x", 3)
+    with pytest.raises(SystemExit):
+        parse(Positional, "test", [])
+    assert "required: model" in capsys.readouterr().err
+
+
 def test_two_lengths_of_a_run_exclude_each_other(capsys):
     with pytest.raises(SystemExit) as stopped:
         read("--epochs", "1", "--max-steps", "2")

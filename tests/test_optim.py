@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from beautybert.model import BertForMaskedLM
-from beautybert.optim import SCHEDULES, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
+from beautybert.model import BertForMaskedLM, BertForSequenceClassification
+from beautybert.optim import SCHEDULES, layerwise_factor, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from tests.conftest import TINY
 
 
@@ -58,3 +58,15 @@ def test_optimizer_state_goes_through_named_tensors_bit_for_bit():
     for pair in ((model, optimizer), (copy, copied)):
         step(*pair, seed=2)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), copy.parameters()))
+
+
+def test_rates_fall_layer_by_layer_and_every_parameter_has_one():
+    model = BertForSequenceClassification(TINY, 3)
+    optimizer = make_adamw(model, 1e-3, 0.01, factor_of=lambda name: layerwise_factor(name, 2, 0.5, 10.0))
+    factor = {id(p): group["lr_factor"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(factor) == len(list(model.parameters()))
+    for name, p in model.named_parameters():
+        expected = next(value for start, value in (("bert.embeddings", 0.25), ("bert.encoder.layer.0", 0.5), ("bert.encoder.layer.1", 1.0), ("bert.pooler", 1.0), ("classifier", 10.0))
+                        if name.startswith(start))
+        assert factor[id(p)] == expected, name
+    assert {group["weight_decay"] for group in optimizer.param_groups for p in group["params"] if p.ndim < 2} == {0.0}

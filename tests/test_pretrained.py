@@ -114,15 +114,15 @@ def test_a_written_classifier_reads_back_and_opens_in_transformers_with_its_labe
     transformers = pytest.importorskip("transformers")
     labels = ["eye care", "lip", "mask"]
     model, _ = start_classifier(checkpoint, read_config(checkpoint), 3, "pooler")
-    write_model(tmp_path, model, model.config, classifier_fields(labels, "pooler"))
+    write_model(tmp_path, model, model.config, classifier_fields(labels, "pooler", 1.5, 64))
     ids = torch.arange(5, 25)
     batch = ids, torch.arange(20), Segments.from_lengths([20])
-    again, read_labels = read_classifier(tmp_path)
+    again = read_classifier(tmp_path)
     theirs, info = transformers.BertForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
     with torch.no_grad():
         expected = model.eval()(*batch)
-        assert torch.equal(again(*batch), expected) and (theirs.eval()(input_ids=ids[None]).logits - expected).abs().max() < 1e-5
-    assert read_labels == labels == [theirs.config.id2label[i] for i in range(3)] and not info["missing_keys"]
+        assert torch.equal(again.model(*batch), expected) and (theirs.eval()(input_ids=ids[None]).logits - expected).abs().max() < 1e-5
+    assert (again.temperature, again.max_length) == (1.5, 64) and again.labels == labels == [theirs.config.id2label[i] for i in range(3)] and not info["missing_keys"]
     other, report = start_classifier(tmp_path, read_config(tmp_path), 5, "pooler")
     assert set(report.unused) == {"classifier.weight", "classifier.bias"} and other.classifier.out_features == 5
 

@@ -1,9 +1,10 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
-from beautybert.runlog import RunLog, cut_back, need_extra, plot_losses
+from beautybert.runlog import RunLog, cut_back, need_extra, plot_confusion, plot_losses
 
 
 def rows(folder):
@@ -55,6 +56,14 @@ def test_plot_is_a_picture_of_both_splits(tmp_path):
     log.write(2, "valid", loss=2.0)
     log.close()
     assert plot_losses(tmp_path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_confusion_picture_shows_each_row_as_shares(tmp_path):
+    pytest.importorskip("matplotlib")
+    from matplotlib.image import imread
+    path = plot_confusion(tmp_path, np.diag([1, 50, 7]), ["a", "b", "c"])
+    blues = (imread(path)[..., 2] - imread(path)[..., 0] > 0.3).sum()  # a full share is dark blue, however rare the label
+    assert path.read_bytes().startswith(b"\x89PNG") and blues > 3 * 100 * 100
 
 
 def test_tensorboard_gets_every_number(tmp_path):

@@ -1,8 +1,8 @@
 """The token cache against `datasets.map`, and its memory as the corpus grows.
 
     pip install -e ".[bench]"
-    python tests/bench/bench_corpus.py                    50 thousand and 1 million generated products, 2 processes, about 15 minutes
-    python tests/bench/bench_corpus.py --products 20000   one size
+    python -m tests.bench.bench_corpus                    50 thousand and 1 million generated products, 2 processes, about 15 minutes
+    python -m tests.bench.bench_corpus --products 20000   one size
 
 Both sides read the same gzipped file with the same tokenizer (learned from the sample), make the same texts by the same
 function and tokenise them with the same number of processes; `datasets` does not drop duplicates. Each runs in a process of
@@ -62,7 +62,7 @@ SIDES = {"beautybert": build_ours, "datasets.map": build_with_datasets}
 
 def measure(side: str, products: Path, tokenizer_folder: Path, processes: int) -> dict:
     """Run one side in a fresh process: {"tokens", "seconds", "peak_mib"}."""
-    command = [sys.executable, __file__, "--side", side, "--file", str(products), "--tokenizer", str(tokenizer_folder), "--processes", str(processes)]
+    command = [sys.executable, "-m", "tests.bench.bench_corpus", "--side", side, "--file", str(products), "--tokenizer", str(tokenizer_folder), "--processes", str(processes)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout.splitlines()[-1])
 
 
