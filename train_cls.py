@@ -39,15 +39,14 @@ import beautybert
 from beautybert import runlog
 from beautybert.baselines import majority_accuracy, tfidf_linear_svc
 from beautybert.batching import DROPOUT, SPLIT, Example, cut_head_and_tail, keyed_generator, keyed_seed, labelled_batch, shuffled_numbers
-from beautybert.checkpoint import check_identity, newest_checkpoint, read_checkpoint, save_checkpoint
+from beautybert.checkpoint import check_identity, file_checksum, newest_checkpoint, read_checkpoint, save_checkpoint
 from beautybert.config import option, raise_problems, run_command
-from beautybert.corpus import files_fingerprint
 from beautybert.distributed import Ranks, amp_dtype, deferred_signals, disconnects, sum_over_ranks, wait_for_ranks
 from beautybert.metrics import classification_report, confusion_matrix, fit_temperature
 from beautybert.model import HEADS, SIZES, BertForSequenceClassification, config_of_size
 from beautybert.optim import SCHEDULES, layerwise_factor, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from beautybert.pretrained import classifier_fields, load_weights, read_config, read_weights, resolve, start_classifier, write_model
-from beautybert.products import SCHEMES, SPLITS, check_splits, label_list, read_products, split_products
+from beautybert.products import SCHEMES, SPLITS, check_splits, label_list, read_products, split_products, splits_fingerprint
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
 
 EVALUATION_BATCH = 32  # lists; fixed, so that neither flags nor ranks change a logit
@@ -123,7 +122,7 @@ def check(config: Config, ranks: Ranks) -> None:
         raise ValueError(f"--out {out} is not empty: choose another, or continue that run with --resume")
 
 
-@disconnects
+@disconnects("lower --micro-batch-size")
 def main(config: Config) -> dict:
     """Train as `config` says; returns what report.json holds."""
     ranks = Ranks.from_environment()
@@ -137,7 +136,7 @@ def main(config: Config) -> dict:
     labels = label_list(products)
     show(f"products: {counts}")
     show(f"split: {check_splits(sides, config.split)}")
-    data_id = files_fingerprint([config.cosmetics, config.sephora, config.label_table], config.labels, config.split, config.min_per_label)
+    data_id = splits_fingerprint(sides)
 
     # ==== tokenizer and shape of the model ============================================================================
     if config.init != "scratch":
@@ -161,7 +160,7 @@ def main(config: Config) -> dict:
     if config.init == "scratch":
         model = BertForSequenceClassification(bert_config, len(labels), config.head)
     else:
-        model, loaded = start_classifier(folder, bert_config, len(labels), config.head)
+        model, loaded = start_classifier(folder, bert_config, labels, config.head)
         show(f"{folder}: {loaded}")
     model.to(device).train()
     show(f"model: {sum(p.numel() for p in model.parameters()):,} parameters, head {config.head}, {len(labels)} labels, on {device} in "
@@ -203,7 +202,7 @@ def main(config: Config) -> dict:
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
 
     # ==== resume: these, weights, moments and scaler are all that the loop changes ====================================
-    done, tokens_seen, best, valid = 0, 0, None, None  # best: {"step", "value"} of the weights in model.safetensors; valid: the last evaluation
+    done, tokens_seen, best, valid = 0, 0, None, None  # best: {"step", "value", "checksum"} of model.safetensors; valid: the last evaluation
     identity = {"data": data_id, "tokenizer": tokenizer_fingerprint(tokenizer), "model": bert_config.to_dict(), "labels": labels,
                 **{name: getattr(config, name) for name in ("seed", "batch_size", "micro_batch_size", "max_length", "head", "select_by")}}
     if config.resume:
@@ -216,6 +215,8 @@ def main(config: Config) -> dict:
             if state["scaler"]:
                 scaler.load_state_dict(state["scaler"])
             done, tokens_seen, best, valid = (state[name] for name in ("step", "tokens", "best", "valid"))
+            if not (out / "model.safetensors").is_file() or file_checksum(out / "model.safetensors") != best["checksum"]:
+                best = None  # better weights came after the checkpoint and took their place: this run will come to them again
         elif out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
             raise ValueError(f"--resume: {out} is not empty and no run folder (it has no run.json)")
         if sum_over_ranks(torch.tensor(float(done), device=device)).item() != done * ranks.world_size:
@@ -228,6 +229,8 @@ def main(config: Config) -> dict:
         out.mkdir(parents=True, exist_ok=True)
         if config.resume:
             runlog.cut_back(out, done if valid else -1)
+            for name in ("report.json", "predictions_test.csv"):
+                (out / name).unlink(missing_ok=True)
         described = {"config": {name: value for name, value in asdict(config).items() if name != "resume"},
                      "data": {"fingerprint": data_id, "rows": counts.rows, "dropped": counts.dropped, "labels_left_out": counts.rare},
                      "versions": {"beautybert": beautybert.__version__, "python": platform.python_version(),
@@ -267,6 +270,7 @@ def main(config: Config) -> dict:
             best = {"step": step, "value": metrics[config.select_by]}
             if ranks.first:
                 write_model(out, model, bert_config, classifier_fields(labels, config.head, 1.0, config.max_length))
+                best["checksum"] = file_checksum(out / "model.safetensors")
         log.say(f"validation at step {step}: loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.1%}, top 3 {metrics['top3']:.1%}, macro-F1 {metrics['macro_f1']:.3f}"
                 + (" (best so far)" if best["step"] == step else ""))
         return metrics

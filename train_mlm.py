@@ -123,7 +123,7 @@ def check(config: Config, ranks: Ranks) -> None:
         raise ValueError(f"--out {out} is not empty: choose another, or continue that run with --resume")
 
 
-@disconnects
+@disconnects("lower --micro-batch-tokens or add --gradient-checkpointing")
 def main(config: Config) -> dict:
     """Train as `config` says; returns the final metrics."""
     ranks = Ranks.from_environment()

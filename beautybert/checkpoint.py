@@ -32,7 +32,7 @@ def save_checkpoint(run_folder: Path, step: int, model: dict[str, Tensor], optim
         for name, tensors in (("model", model), ("optimizer", optimizer)):
             save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, unfinished / f"{name}.safetensors")
         (unfinished / "state.json").write_text(json.dumps({"step": step, **state}, indent=1), encoding="utf-8")
-        sums = {path.name: _checksum(path) for path in sorted(unfinished.iterdir())}
+        sums = {path.name: file_checksum(path) for path in sorted(unfinished.iterdir())}
         (unfinished / "checksums.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
         for path in [*unfinished.iterdir(), unfinished]:
             _flush(path)
@@ -76,7 +76,7 @@ def what_is_torn(folder: Path) -> str | None:
     """Why a checkpoint is not whole, or None if every file has its checksum."""
     try:
         sums = json.loads((folder / "checksums.json").read_text(encoding="utf-8"))
-        wrong = [name for name, checksum in sums.items() if _checksum(folder / name) != checksum]
+        wrong = [name for name, checksum in sums.items() if file_checksum(folder / name) != checksum]
     except (OSError, ValueError, AttributeError) as error:
         return str(error)
     return f"{', '.join(wrong)} does not have its checksum" if wrong else None
@@ -95,7 +95,8 @@ def check_identity(saved: dict, current: dict, folder: Path) -> None:
         raise ValueError(f"--resume: {folder} was saved by another run: " + "; ".join(changed))
 
 
-def _checksum(path: Path) -> str:
+def file_checksum(path: Path) -> str:
+    """The BLAKE2b hash of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 

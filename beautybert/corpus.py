@@ -241,20 +241,14 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def files_fingerprint(paths: Iterable[str | Path], *options: object) -> str:
-    """A hash of the files' contents, in order, and of all options that decide what is made of them."""
-    digest = hashlib.blake2b(json.dumps(options).encode(), digest_size=8)
-    for path in paths:
-        with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "blake2b").digest())
-    return digest.hexdigest()
-
-
 def corpus_fingerprint(paths: Iterable[str | Path], text_fields: tuple[str, ...]) -> str:
-    """`files_fingerprint` of a corpus. ValueError for a file that cannot be read."""
+    """A hash of the files' contents, in order, and of all that decides how texts are made of them."""
+    digest = hashlib.blake2b(json.dumps([CLEANING_VERSION, text_fields]).encode(), digest_size=8)
     for path in paths:
         next(read_chunks(path), None)  # raises what is wrong with the file
-    return files_fingerprint(paths, CLEANING_VERSION, text_fields, [_kind(Path(path)) for path in paths])
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "blake2b").digest() + _kind(Path(path)).encode())
+    return digest.hexdigest()
 
 
 def build_token_cache(folder: Path, paths: list[str], tokenizer: Tokenizer, text_fields: tuple[str, ...],

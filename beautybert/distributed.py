@@ -57,32 +57,32 @@ class Ranks:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
 
 
-def disconnects(main: Callable) -> Callable:
-    """Decorate a script's `main`: leave the group of ranks when it ends, and say what to do when a GPU's memory did not suffice.
+def disconnects(when_memory_is_short: str) -> Callable[[Callable], Callable]:
+    """Decorate a script's `main`: leave the group of ranks when it ends, and say what to do `when_memory_is_short` on the GPU.
 
     Whoever frees a gloo group joins its threads, one of which may still wait for the interpreter lock to drop a tensor. The group
     itself gives up the lock for that; DistributedDataParallel does not, and hangs (pytorch/pytorch#56297); the end of the process
     comes too late, and aborts (pytorch/pytorch#179291). So main's frame, with DistributedDataParallel in it, goes first. NCCL is
     left only when all ranks leave together.
     """
-    @wraps(main)
-    def guarded(config):
-        failed = True
-        try:
-            result = main(config)
+    def decorate(main: Callable) -> Callable:
+        @wraps(main)
+        def guarded(config):
             failed = False
-            return result
-        except BaseException as error:
-            failed = not isinstance(error, SystemExit)
-            clear_frames(error.__traceback__)
-            if isinstance(error, torch.OutOfMemoryError):
-                raise ValueError("the GPU's memory does not suffice: lower --micro-batch-tokens or add --gradient-checkpointing") from None
-            raise
-        finally:
-            gc.collect()  # DistributedDataParallel stands in a circle of references
-            if dist.is_initialized() and not (failed and dist.get_backend() == "nccl"):
-                dist.destroy_process_group()
-    return guarded
+            try:
+                return main(config)
+            except BaseException as error:
+                failed = not isinstance(error, SystemExit)
+                clear_frames(error.__traceback__)
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise ValueError(f"the GPU's memory does not suffice: {when_memory_is_short}") from None
+                raise
+            finally:
+                gc.collect()  # DistributedDataParallel stands in a circle of references
+                if dist.is_initialized() and not (failed and dist.get_backend() == "nccl"):
+                    dist.destroy_process_group()
+        return guarded
+    return decorate
 
 
 def wait_for_ranks() -> None:

@@ -33,7 +33,7 @@ class Ingredients:
 
 
 def parse_ingredients(cell: object) -> Ingredients:
-    """Clean names in order, the "may contain" block apart, or the reason why the cell holds no list. Never raises."""
+    """Clean names in order, the "may contain" block apart, or the reason why the cell holds no list."""
     text = _plain(cell)
     if not text or _NO_LIST.fullmatch(text):
         return Ingredients((), reason="empty" if not text else "no list given")
@@ -70,9 +70,9 @@ _SHADE_HEADING = re.compile(r"(?:\s|^)(?:shades?|phase|part|step)\s+[\w#,\- ]{1,
 
 def _plain(cell: object) -> str:
     """The cell with entities resolved, "Water\\Aqua" as "Water/Aqua", odd spaces and dashes made plain; lines are kept."""
-    if cell is None or cell != cell:
+    if not isinstance(cell, str):
         return ""
-    text = html.unescape(str(cell)).replace("\\", "/").replace("\r\n", "\n").replace("\r", "\n")
+    text = html.unescape(cell).replace("\x00", " ").replace("\\", "/").replace("\r\n", "\n").replace("\r", "\n")
     text = re.sub(r"<[^<>\n]{1,200}>", "\n", text)
     text = re.sub("[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad]", "", text)
     text = re.sub("[\u00a0\u2000-\u200a\u202f\u3000\t\x0b\x0c]", " ", text)

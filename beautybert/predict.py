@@ -9,10 +9,12 @@ metrics.fit_temperature), with --top-k also prediction_2, probability_2 ..., and
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
@@ -91,14 +93,16 @@ def influences(classifier: Classifier, tokenizer: Tokenizer, ingredients: Ingred
     return sorted(zip(names, falls.tolist()), key=lambda pair: -pair[1])
 
 
-def read_rows(path: Path, column: str) -> Iterator[pd.DataFrame]:
-    """The table in parts of `ROWS` rows. ValueError for a file that is no CSV, or lacks the column, with the columns there are."""
+def read_rows(path: Path, column: str, added: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """The table in parts of `ROWS` rows, at least one part.
+
+    ValueError for a file that is no CSV, lacks the column (it names those there are) or already has one of those that are `added`.
+    """
+    options: dict = {"dtype": str, "keep_default_na": False, "index_col": False, "chunksize": ROWS}
     for encoding in ENCODINGS:
         try:
-            with pd.read_csv(path, dtype=str, keep_default_na=False, encoding=encoding, chunksize=ROWS) as check:
-                for part in check:  # to the end, as the encoding may fail anywhere
-                    if column not in part:
-                        raise ValueError(f"--input {path} has no column {column!r}; it has {', '.join(part.columns)}. Name one with --column")
+            with pd.read_csv(path, encoding=encoding, **options) as parts:
+                columns = [list(part.columns) for part in parts][0]  # to the end, as the encoding may fail anywhere
             break
         except UnicodeDecodeError:
             continue
@@ -106,8 +110,24 @@ def read_rows(path: Path, column: str) -> Iterator[pd.DataFrame]:
             raise ValueError(f"--input {path}: no such file") from None
         except (pd.errors.ParserError, pd.errors.EmptyDataError, IsADirectoryError) as error:
             raise ValueError(f"--input {path} is no readable CSV: {error}") from None
-    with pd.read_csv(path, dtype=str, keep_default_na=False, encoding=encoding, chunksize=ROWS) as parts:
+    if column not in columns:
+        raise ValueError(f"--input {path} has no column {column!r}; it has {', '.join(columns)}. Name one with --column")
+    taken = [name for name in added if name in columns]
+    if taken:
+        raise ValueError(f"--input {path} already has the column {', '.join(taken)}, which the answers would take; rename it")
+    with pd.read_csv(path, encoding=encoding, **options) as parts:
         yield from parts
+
+
+def answer_table(config: Config, classifier: Classifier, tokenizer: Tokenizer, top_k: int, file: TextIO) -> tuple[int, int]:
+    """Write --input and its answers to an open file; returns the rows and those without a list."""
+    total = unanswered = 0
+    columns = list(_empty_answer(top_k, ""))
+    for number, part in enumerate(read_rows(Path(config.input), config.column, columns)):
+        found = pd.DataFrame(answers(classifier, tokenizer, part[config.column].tolist(), top_k), index=part.index, columns=columns)
+        total, unanswered = total + len(part), unanswered + int((found["reason"] != "").sum())
+        pd.concat([part, found], axis=1).to_csv(file, index=False, header=number == 0)
+    return total, unanswered
 
 
 def main(config: Config) -> None:
@@ -144,12 +164,13 @@ def main(config: Config) -> None:
                 print(f"{100 * fall:+6.1f}  {name}")
         return
 
-    unanswered = total = 0
-    for part in read_rows(Path(config.input), config.column):
-        found = pd.DataFrame(answers(classifier, tokenizer, part[config.column].tolist(), top_k), index=part.index)
-        unanswered, total = unanswered + int((found["reason"] != "").sum()), total + len(part)
-        written = pd.concat([part.drop(columns=found.columns, errors="ignore"), found], axis=1)
-        written.to_csv(config.output or sys.stdout, index=False, mode="w" if part.index[0] == 0 else "a", header=part.index[0] == 0)
+    if config.output:  # under another name until it is whole: it may be --input itself
+        unfinished = Path(config.output + ".unfinished")
+        with open(unfinished, "w", newline="", encoding="utf-8") as file:
+            total, unanswered = answer_table(config, classifier, tokenizer, top_k, file)
+        os.replace(unfinished, config.output)
+    else:
+        total, unanswered = answer_table(config, classifier, tokenizer, top_k, sys.stdout)
     print(f"{total:,} rows, {unanswered:,} of them without an ingredient list", file=sys.stderr)
 
 

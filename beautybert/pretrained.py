@@ -160,20 +160,34 @@ def read_masked_lm(folder: Path, config: BertConfig) -> tuple[BertForMaskedLM, L
         raise ValueError(f"{folder}: {error}") from None
 
 
-def start_classifier(folder: Path, config: BertConfig, classes: int, head: str) -> tuple[BertForSequenceClassification, LoadReport]:
-    """A classifier to be fine-tuned, from any BERT checkpoint folder: its classifier is new, and so is what its head needs and the checkpoint lacks.
+def start_classifier(folder: Path, config: BertConfig, labels: Sequence[str], head: str) -> tuple[BertForSequenceClassification, LoadReport]:
+    """A classifier from any BERT checkpoint folder: what its head needs and the checkpoint lacks is new.
 
-    A masked-LM head or pooler that this head has no use for, and a classifier for other labels, are reported as unused.
+    A masked-LM head or pooler that this head has no use for is reported as unused. ValueError for a classifier with other labels or another head.
     """
     weights, unused = canonical_keys(read_weights(folder))
-    model = BertForSequenceClassification(config, classes, head)
+    if any(key.startswith("classifier.") for key in weights):
+        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        theirs = _labels_of(described)
+        if theirs != list(labels):
+            raise ValueError(f"{folder} holds a classifier for other labels (only there: {_some(sorted(set(theirs) - set(labels)))}; only here: "
+                             f"{_some(sorted(set(labels) - set(theirs)))}); start from the model that it was trained from")
+        if described.get("head", "pooler") != head:
+            raise ValueError(f"{folder} holds a classifier with the head {described.get('head', 'pooler')}, not {head}; start from the model that it was trained from")
+    model = BertForSequenceClassification(config, len(labels), head)
     wanted = model.state_dict()
-    idle = [key for key in weights if key.startswith("classifier.") or (key not in wanted and key.startswith(("cls.", "bert.pooler.")))]
+    idle = [key for key in weights if key not in wanted and key.startswith(("cls.", "bert.pooler."))]
     kept = {key: tensor for key, tensor in weights.items() if key not in idle}
     try:
         return model, load_weights(model, kept, may_be_new=("classifier.", "cls.", "bert.pooler."), unused=(*unused, *idle))
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
+
+
+def _labels_of(described: dict) -> list[str]:
+    """The labels of a config.json in id order; none if it has none."""
+    names = described.get("id2label")
+    return [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else []
 
 
 @dataclass(frozen=True)
@@ -190,22 +204,21 @@ def read_classifier(folder: Path) -> Classifier:
     """The classifier of a train_cls.py run. ValueError for a folder that holds none."""
     config = read_config(folder)
     described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    names = described.get("id2label")
-    if described.get("architectures") != [BertForSequenceClassification.__name__] or not isinstance(names, dict):
+    labels = _labels_of(described)
+    if described.get("architectures") != [BertForSequenceClassification.__name__] or not labels:
         raise ValueError(f"{folder} holds no classifier (architectures {described.get('architectures')}); name the folder of a train_cls.py run")
-    labels = [names[key] for key in sorted(names, key=int)]
     model = BertForSequenceClassification(config, len(labels), described.get("head", "pooler"))
     try:
         load_weights(model, canonical_keys(read_weights(folder))[0])
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
-    return Classifier(model.eval(), labels, described.get("temperature", 1.0), described.get("max_length", config.max_position_embeddings))
+    return Classifier(model.eval(), labels, described.get("calibration_temperature", 1.0), described.get("max_list_length", config.max_position_embeddings))
 
 
 def classifier_fields(labels: Sequence[str], head: str, temperature: float, max_length: int) -> dict:
-    """What config.json says of a classifier beyond its encoder."""
+    """What config.json says of a classifier beyond its encoder; `temperature` and `max_length` would be generation settings to transformers."""
     return {"id2label": {str(i): label for i, label in enumerate(labels)}, "label2id": {label: i for i, label in enumerate(labels)},
-            "problem_type": "single_label_classification", "head": head, "temperature": temperature, "max_length": max_length}
+            "problem_type": "single_label_classification", "head": head, "calibration_temperature": temperature, "max_list_length": max_length}
 
 
 def write_model(folder: Path, model: nn.Module, config: BertConfig, more: dict | None = None) -> None:

@@ -6,6 +6,8 @@ the same in data/labels.csv.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +62,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """
     for encoding in ENCODINGS:
         try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding=encoding)
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding=encoding, index_col=False)
             break
         except UnicodeDecodeError:
             continue
@@ -125,7 +127,7 @@ def split_products(products: Sequence[Product], by: str, rng: np.random.Generato
 
     Groups of products are dealt out by iterative stratification (Sechidis et al. 2011): the rarest label first, each group to the
     side that still wants that label most. Every label is in training. Splitting by brand, a product of validation or test whose list
-    also stands in training is left out. ValueError for a label with fewer lists than there are sides.
+    also stands in training is left out. ValueError for a label with fewer lists than there are sides, and for a side that would be empty.
     """
     assert by in ("list", "brand")
     lists = Counter(product.label for product in products)
@@ -145,6 +147,10 @@ def split_products(products: Sequence[Product], by: str, rng: np.random.Generato
         sides["valid"] = [product for product in sides["valid"] if product.key not in trained]
         seen = trained | {product.key for product in sides["valid"]}
         sides["test"] = [product for product in sides["test"] if product.key not in seen]
+    empty = [side for side, members in sides.items() if not members]
+    if empty:
+        raise ValueError(f"{len(products)} products in {len(groups)} group(s) with one {by} each leave {' and '.join(empty)} empty; "
+                         + ("use --split list" if by == "brand" else "more lists are needed"))
     return sides
 
 
@@ -173,6 +179,12 @@ def _deal(groups: dict[str, list[Product]], rng: np.random.Generator) -> dict[st
         if not any(side_of[name] == "train" for name in members):
             side_of[members[0]] = "train"
     return side_of
+
+
+def splits_fingerprint(sides: dict[str, list[Product]]) -> str:
+    """A hash of every product, its text, label and side: of all that the files, the cleaning and the split decide."""
+    rows = [(side, p.source, p.row, p.label, p.text) for side, products in sides.items() for p in products]
+    return hashlib.blake2b(json.dumps(rows).encode(), digest_size=8).hexdigest()
 
 
 def check_splits(sides: dict[str, list[Product]], by: str) -> str:

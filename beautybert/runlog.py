@@ -68,14 +68,15 @@ class RunLog:
 
 
 def cut_back(folder: Path, step: int) -> None:
-    """Drop from metrics.jsonl what was written after `step`, a half-written last line too, so that a resume writes each step once."""
+    """Drop from metrics.jsonl what was written after `step`, a half-written last line and the final test line, so that a resume writes each once."""
     path = folder / "metrics.jsonl"
     if not path.exists():
         return
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         try:
-            if json.loads(line)["step"] <= step and line.endswith("\n"):
+            row = json.loads(line)
+            if row["step"] <= step and row["split"] != "test" and line.endswith("\n"):
                 kept.append(line)
         except ValueError:
             continue

@@ -76,12 +76,12 @@ def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, st
     for label, marks in KINDS.items():
         for i in range(count):
             others = rng.choice(["water", "glycerin", "mint", "rose", "vitamin", "shea", "acid"], rng.integers(2, 6), replace=False)
-            rows.append((label, f"brand {i % 7}", ", ".join(rng.permutation([*others, rng.choice(marks), f"extract {i} {label[0]}"]))))
+            rows.append((label, f"brand {i % 20}", ", ".join(rng.permutation([*others, rng.choice(marks), f"extract {i} {label[0]}"]))))
     rows = [rows[i] for i in rng.permutation(len(rows))]
     half = len(rows) // 2
     frames = {"cosmetics": pd.DataFrame([("1", *row) for row in rows[:half]] + [("1", "Serum", "x", "No Info")], columns=["Price", "Label", "Brand", "Ingredients"]),
               "sephora": pd.DataFrame([row + ("7",) for row in rows[half:]] + [("Shampoo", "x", "unknown", "7")], columns=["category", "brand", "ingredients", "id"]),
-              "label_table": pd.DataFrame([(label, label, "all", "") for label in KINDS], columns=["label", "canonical", "group", "dropped"])}
+              "label_table": pd.DataFrame([(label, "Hair" if label == "Shampoo" else "Makeup", "all", "") for label in KINDS], columns=["label", "canonical", "group", "dropped"])}
     for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False)
     return {name: str(folder / f"{name}.csv") for name in frames}

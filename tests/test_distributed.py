@@ -68,16 +68,16 @@ def test_a_build_that_fails_leaves_nothing_and_a_lost_race_is_no_error(tmp_path)
 
 def test_a_full_gpu_becomes_advice_and_other_errors_stay(capsys):
     def fail_with(error):
-        @disconnects
+        @disconnects("lower --micro-batch-size")
         def main(config):
             raise error
         return main
 
-    with pytest.raises(ValueError, match="GPU's memory does not suffice: lower --micro-batch-tokens"):
+    with pytest.raises(ValueError, match="GPU's memory does not suffice: lower --micro-batch-size"):
         fail_with(torch.OutOfMemoryError("CUDA out of memory"))(None)
     with pytest.raises(KeyError):
         fail_with(KeyError("bug"))(None)
-    assert disconnects(lambda config: config + 1)(1) == 2
+    assert disconnects("")(lambda config: config + 1)(1) == 2
 
 
 def test_signals_are_collected_and_the_second_acts():

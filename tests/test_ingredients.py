@@ -1,7 +1,8 @@
 """Cells written here in the conventions of the real tables, each beside what a chemist would read in it."""
 
+import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from beautybert.ingredients import parse_ingredients
@@ -55,7 +56,7 @@ def test_what_a_shade_may_contain_is_kept_apart(block):
 
 
 @pytest.mark.parametrize("cell, reason", [
-    (None, "empty"), (float("nan"), "empty"), ("  \n", "empty"), ("unknown", "no list given"), ("No Info", "no list given"), ("#NAME?", "no list given"),
+    (None, "empty"), (float("nan"), "empty"), (pd.NA, "empty"), (7, "empty"), ("  \n", "empty"), ("unknown", "no list given"), ("No Info", "no list given"), ("#NAME?", "no list given"),
     ("Visit the Some Brand boutique", "no list given"), ("100% Cotton Fiber.", "text without a list"), ("*Ingredients from organic farming. **Essential oils.", "text without a list"),
     ("-Retinol: Smooths the look of lines, and softens.\n-Peptides: Help to firm your skin.", "text without a list"),
     ("More than a line of creams, we are a part of your life. Through years of research, our founder, Dr. Who, has come to see what skin needs, and how to care for it.", "text without a list"),
@@ -72,6 +73,7 @@ def test_key_ignores_spelling_and_nothing_else():
 
 
 @given(st.text(max_size=300))
+@example("Water, \x005\x00, Oil")
 def test_any_text_gives_names_or_a_reason(cell):
     ingredients = parse_ingredients(cell)
     assert bool(ingredients.names) != bool(ingredients.reason)

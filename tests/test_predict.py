@@ -18,7 +18,7 @@ from tests.conftest import ROOT, product_tables
 def run(tmp_path_factory, checkpoint) -> train_cls.Config:
     """A finished run that has learned its three labels."""
     folder = tmp_path_factory.mktemp("classifier")
-    config = train_cls.Config(**product_tables(folder), init="scratch", vocab_size=150, out=str(folder / "run"), max_steps=120, batch_size=16, micro_batch_size=16, max_length=64,
+    config = train_cls.Config(**product_tables(folder), init="scratch", vocab_size=150, out=str(folder / "run"), max_steps=300, batch_size=16, micro_batch_size=16, max_length=64,
                               lr=3e-3, amp="none")
     train_cls.main(config)
     return config
@@ -48,7 +48,7 @@ def test_the_command_gives_the_test_predictions_again_from_the_raw_lists(run, tm
 def test_one_list_is_answered_with_ranked_probabilities_and_an_explanation(run):
     done = command(run.out, "--ingredients", "Water, Glycerin, Sulfate, Mint", "--top-k", 9, "--explain")
     assert done.returncode == 0, done.stderr
-    ranked = [line.split("  ", 1) for line in done.stdout.split("\n\n")[0].strip().splitlines()]
+    ranked = [line.strip().split("  ", 1) for line in done.stdout.split("\n\n")[0].strip().splitlines()]
     shares = [float(share.strip(" %")) for share, _ in ranked]
     assert ranked[0][1].strip() == "Shampoo" and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.3) and len(shares) == 3
     explained = done.stdout.split("falls by (points):\n")[1].strip().splitlines()
@@ -69,6 +69,24 @@ def test_parts_of_a_table_and_of_a_batch_change_nothing(run, tmp_path, monkeypat
     monkeypatch.setattr(predict, "BATCH", 3)
     parts = ask(run, table, tmp_path)
     assert list(whole.prediction) == list(parts.prediction) and (whole.probability - parts.probability).abs().max() < 1e-5 and len(parts) == 60
+
+
+def test_the_output_may_be_the_input_and_a_comma_at_the_end_of_rows_moves_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "ROWS", 3)
+    path = tmp_path / "table.csv"
+    cells = [f"Water, {'Betaine' if i % 2 else 'Wax'}, Acid {i}" for i in range(10)]
+    path.write_text("id,ingredients\n" + "".join(f'{i},"{cell}",\n' for i, cell in enumerate(cells)))
+    expected = predict.answers(read_classifier(Path(run.out)), read_tokenizer(run.out), cells, 1)
+    predict.main(predict.Config(model=run.out, input=str(path), output=str(path), force=True))
+    found = pd.read_csv(path)
+    assert list(found.columns) == ["id", "ingredients", "prediction", "probability", "reason"] and list(found.id) == list(range(10)) and list(found.prediction) == [answer["prediction"] for answer in expected]
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+    with pytest.raises(ValueError, match="already has the column prediction, probability, reason, which the answers would take"):
+        predict.main(predict.Config(model=run.out, input=str(path)))
+
+
+def test_a_table_without_rows_is_a_table_without_answers(run, tmp_path):
+    assert list(ask(run, pd.DataFrame({"ingredients": []}), tmp_path).columns) == ["ingredients", "prediction", "probability", "reason"]
 
 
 def test_a_list_of_ten_thousand_ingredients_is_answered_and_not_explained(run):

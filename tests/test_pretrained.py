@@ -104,7 +104,7 @@ def test_transformers_opens_what_we_write_and_we_what_it_writes(checkpoint, tmp_
 @pytest.mark.parametrize("head, new, unused", [("pooler", {"classifier.weight", "classifier.bias"}, {"cls."}), ("mlm-logits", {"classifier.weight", "classifier.bias"}, {"bert.pooler."}),
                                                ("mlp", {f"classifier.{part}.{kind}" for part in ("dense", "out_proj") for kind in ("weight", "bias")}, {"cls.", "bert.pooler."})])
 def test_a_classifier_starts_from_the_encoder_and_what_its_head_can_use(checkpoint, head, new, unused):
-    model, report = start_classifier(checkpoint, read_config(checkpoint), 7, head)
+    model, report = start_classifier(checkpoint, read_config(checkpoint), list("abcdefg"), head)
     weights = load_file(checkpoint / "model.safetensors")
     assert set(report.initialised) == new and {key.split("predictions")[0].split("dense")[0] for key in report.unused} == unused
     assert all(torch.equal(tensor, weights[key]) for key, tensor in model.state_dict().items() if key not in new)
@@ -113,7 +113,7 @@ def test_a_classifier_starts_from_the_encoder_and_what_its_head_can_use(checkpoi
 def test_a_written_classifier_reads_back_and_opens_in_transformers_with_its_labels(checkpoint, tmp_path):
     transformers = pytest.importorskip("transformers")
     labels = ["eye care", "lip", "mask"]
-    model, _ = start_classifier(checkpoint, read_config(checkpoint), 3, "pooler")
+    model, _ = start_classifier(checkpoint, read_config(checkpoint), labels, "pooler")
     write_model(tmp_path, model, model.config, classifier_fields(labels, "pooler", 1.5, 64))
     ids = torch.arange(5, 25)
     batch = ids, torch.arange(20), Segments.from_lengths([20])
@@ -123,8 +123,21 @@ def test_a_written_classifier_reads_back_and_opens_in_transformers_with_its_labe
         expected = model.eval()(*batch)
         assert torch.equal(again.model(*batch), expected) and (theirs.eval()(input_ids=ids[None]).logits - expected).abs().max() < 1e-5
     assert (again.temperature, again.max_length) == (1.5, 64) and again.labels == labels == [theirs.config.id2label[i] for i in range(3)] and not info["missing_keys"]
-    other, report = start_classifier(tmp_path, read_config(tmp_path), 5, "pooler")
-    assert set(report.unused) == {"classifier.weight", "classifier.bias"} and other.classifier.out_features == 5
+    theirs.save_pretrained(tmp_path / "theirs")
+    back = read_classifier(tmp_path / "theirs")
+    assert (back.labels, back.temperature, back.max_length) == (labels, 1.5, 64)
+
+
+def test_a_classifier_goes_on_with_its_own_labels_and_head_and_no_other(checkpoint, tmp_path):
+    labels = ["eye care", "lip", "mask"]
+    model, _ = start_classifier(checkpoint, read_config(checkpoint), labels, "pooler")
+    write_model(tmp_path, model, model.config, classifier_fields(labels, "pooler", 1.0, 64))
+    again, report = start_classifier(tmp_path, read_config(tmp_path), labels, "pooler")
+    assert not report.initialised and torch.equal(again.classifier.weight, model.classifier.weight)
+    with pytest.raises(ValueError, match="a classifier for other labels \\(only there: eye care; only here: nail\\)"):
+        start_classifier(tmp_path, read_config(tmp_path), ["lip", "mask", "nail"], "pooler")
+    with pytest.raises(ValueError, match="a classifier with the head pooler, not mlp"):
+        start_classifier(tmp_path, read_config(tmp_path), labels, "mlp")
 
 
 def test_a_folder_without_a_classifier_is_named(checkpoint):

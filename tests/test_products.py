@@ -141,6 +141,13 @@ def test_missing_broken_and_foreign_files_are_named(tmp_path):
         read_label_map(twice, "full")
 
 
+@pytest.mark.parametrize("by, lists, message", [("brand", 20, "use --split list"), ("list", 3, "more lists are needed")])
+def test_a_side_that_would_be_empty_is_named(by, lists, message):
+    products = [Product("cosmetics", i, "", f"text {i} {label}", f"text {i} {label}", label) for label in ("a", "b") for i in range(lists)]
+    with pytest.raises(ValueError, match=f"leave (valid|test|valid and test) empty; {message}"):
+        split_products(products, by, np.random.default_rng(0))
+
+
 def test_a_label_with_fewer_lists_than_sides_is_named():
     products = [Product("cosmetics", i, "a", f"text {i}", f"text {i}", label) for i, label in enumerate(["big"] * 9 + ["small"] * 2)]
     with pytest.raises(ValueError, match=r"too few lists for 3 sides: 'small' \(2\); raise --min-per-label to 3"):
