@@ -105,7 +105,7 @@ def plot_confusion(folder: Path, confusion, labels: Sequence[str]) -> Path | Non
     size = 9 if len(labels) < 40 else 6
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
     axes.set_yticks(range(len(labels)), names, fontsize=size)
-    axes.set_title(f"test: share of each label's {int(confusion.sum()):,} lists")
+    axes.set_title(f"where the {int(confusion.sum()):,} test lists of each label went")
     figure.savefig(folder / "confusion.png", dpi=130)
     return folder / "confusion.png"
 
