@@ -40,7 +40,7 @@ from beautybert import runlog
 from beautybert.baselines import majority_accuracy, tfidf_linear_svc
 from beautybert.batching import DROPOUT, SPLIT, Example, cut_head_and_tail, keyed_generator, keyed_seed, labelled_batch, shuffled_numbers
 from beautybert.checkpoint import check_identity, file_checksum, newest_checkpoint, read_checkpoint, save_checkpoint
-from beautybert.config import option, raise_problems, run_command
+from beautybert.config import changed_options, option, raise_problems, run_command
 from beautybert.distributed import Ranks, amp_dtype, deferred_signals, disconnects, sum_over_ranks, wait_for_ranks
 from beautybert.metrics import classification_report, confusion_matrix, fit_temperature
 from beautybert.model import HEADS, SIZES, BertForSequenceClassification, config_of_size
@@ -222,6 +222,8 @@ def main(config: Config) -> dict:
         if sum_over_ranks(torch.tensor(float(done), device=device)).item() != done * ranks.world_size:
             raise ValueError(f"--resume: the ranks found different checkpoints in {out}, this one that of step {done}; all machines must see the same --out")
         show(f"resuming from {checkpoint}, step {done}" if checkpoint else f"no checkpoint in {out}: starting at step 0")
+        for changed in changed_options(config, out / "run.json"):
+            show(f"  other than before: {changed}")
 
     # ==== run folder ==================================================================================================
     network = DistributedDataParallel(model, gradient_as_bucket_view=True) if ranks.world_size > 1 else model
@@ -332,7 +334,7 @@ def main(config: Config) -> dict:
                 break
     if saved_at < total_steps:
         log.close()
-        show(f"stopped by a signal after step {saved_at} and saved; continue with --resume")
+        show(f"stopped by a signal after step {saved_at} and saved a checkpoint; continue with the same command and --resume")
         sys.exit(128 + (received[0] if received else 15))
 
     # ==== judge the best weights on the test lists, once ==============================================================

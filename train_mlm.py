@@ -38,7 +38,7 @@ from beautybert import runlog
 from beautybert.batching import (DROPOUT, GUESSES, MASK, VALIDATION, MicroBatchOrder, Windows, join_windows, keyed_generator, keyed_seed,
                                  masked_micro_batch, pack, split_documents)
 from beautybert.checkpoint import check_identity, newest_checkpoint, read_checkpoint, save_checkpoint
-from beautybert.config import option, raise_problems, run_command
+from beautybert.config import changed_options, option, raise_problems, run_command
 from beautybert.corpus import TEXT_FIELDS, TokenCache, available_cores, build_token_cache, corpus_fingerprint, read_texts
 from beautybert.distributed import Ranks, amp_dtype, deferred_signals, disconnects, once_per_machine, sum_over_ranks
 from beautybert.examples import choose_riddles, guess, masked_as_text, masked_rates, riddle_text
@@ -85,7 +85,7 @@ class Config:
     gradient_checkpointing: bool = option(False, "recompute layers in the backward pass: less memory, about a third more time")
     seed: int = option(0, "decides split, order, masks, dropout and new weights")
     log_interval: int = option(10, "steps between training lines")
-    eval_interval: int = option(500, "steps between evaluations; 0: only at the start and the end")
+    eval_interval: int | None = option(None, "steps between evaluations [a tenth of the run]; 0: only at the start and the end")
     save_interval: int = option(500, "steps between checkpoints; 0: only at the end")
     keep: int = option(2, "checkpoints kept")
     tensorboard: bool = option(False, "also log for TensorBoard (extra `tensorboard`)")
@@ -175,6 +175,7 @@ def main(config: Config) -> dict:
     order = MicroBatchOrder(train_windows, config.micro_batch_tokens, seed)
     per_step = config.batch_tokens // config.micro_batch_tokens
     total_steps = config.max_steps if config.max_steps is not None else math.ceil(order.count(config.epochs) / per_step)
+    eval_interval = config.eval_interval if config.eval_interval is not None else math.ceil(total_steps / 10)
 
     def training_batch(step: int, i: int):
         """Micro-batch i of the step's `per_step`, masked by (seed, step, i)."""
@@ -228,6 +229,8 @@ def main(config: Config) -> dict:
         if sum_over_ranks(torch.tensor(float(done), device=device)).item() != done * ranks.world_size:
             raise ValueError(f"--resume: the ranks found different checkpoints in {out}, this one that of step {done}; all machines must see the same --out")
         show(f"resuming from {checkpoint}, step {done}" if checkpoint else f"no checkpoint in {out}: starting at step 0")
+        for changed in changed_options(config, out / "run.json"):
+            show(f"  other than before: {changed}")
 
     # ==== run folder ==================================================================================================
     network = torch.compile(model, dynamic=True) if config.compile else model
@@ -312,7 +315,7 @@ def main(config: Config) -> dict:
                 log.show_step(step, loss, lr, speed)
                 clock, tokens_at_log = time.perf_counter(), tokens_seen
             paused = time.perf_counter()
-            if step == total_steps or (config.eval_interval and step % config.eval_interval == 0):
+            if step == total_steps or (eval_interval and step % eval_interval == 0):
                 valid = evaluate(step)
             if step == total_steps or stop or (config.save_interval and step % config.save_interval == 0):
                 save(step)
@@ -322,7 +325,7 @@ def main(config: Config) -> dict:
                 break
     if saved_at < total_steps:
         log.close()
-        show(f"stopped by a signal after step {saved_at} and saved; continue with --resume")
+        show(f"stopped by a signal after step {saved_at} and saved a checkpoint; continue with the same command and --resume. The model is written at the end")
         sys.exit(128 + (received[0] if received else 15))
 
     # ==== export ======================================================================================================

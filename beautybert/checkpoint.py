@@ -32,6 +32,8 @@ def save_checkpoint(run_folder: Path, step: int, model: dict[str, Tensor], optim
         for name, tensors in (("model", model), ("optimizer", optimizer)):
             save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, unfinished / f"{name}.safetensors")
         (unfinished / "state.json").write_text(json.dumps({"step": step, **state}, indent=1), encoding="utf-8")
+        for name in ("model", "optimizer"):
+            shutil.copymode(unfinished / "state.json", unfinished / f"{name}.safetensors")  # safetensors makes files that only their owner can read
         sums = {path.name: file_checksum(path) for path in sorted(unfinished.iterdir())}
         (unfinished / "checksums.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
         for path in [*unfinished.iterdir(), unfinished]:

@@ -38,7 +38,7 @@ def parse(config_class: type, description: str, arguments: Sequence[str] | None 
     FILE is a run.json written by a script, or a plain JSON object of fields. ValueError for an unreadable
     FILE, an unknown key or a value of the wrong type; argparse's own exit (code 2) for a wrong flag.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE", help="take the options of this run.json; flags override it")
     hints, exclusive = typing.get_type_hints(config_class), {}
     for field in dataclasses.fields(config_class):
@@ -74,6 +74,22 @@ def run_command(config_class: type, description: str, main: Callable) -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
     return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without forty lines of usage before it."""
+
+    def error(self, message: str):
+        self.exit(2, f"error: {message}; --help lists the options\n")
+
+
+def changed_options(config, run_json: Path) -> list[str]:
+    """What a config asks for otherwise than the run.json of an earlier start did, as '--lr 0.001 (was 0.0001)'; nothing if there is no such file."""
+    if not run_json.is_file():
+        return []
+    before = json.loads(run_json.read_text(encoding="utf-8"))["config"]
+    now = json.loads(json.dumps(dataclasses.asdict(config)))
+    return [f"{flag(name)} {now[name]} (was {value})" for name, value in before.items() if now.get(name) != value]
 
 
 def _argument(field: dataclasses.Field, hint) -> dict:

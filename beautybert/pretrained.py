@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,6 +229,7 @@ def write_model(folder: Path, model: nn.Module, config: BertConfig, more: dict |
     (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     unfinished = folder / "model.safetensors.unfinished"
     save_file({key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}, unfinished, metadata={"format": "pt"})
+    shutil.copymode(folder / "config.json", unfinished)  # safetensors makes files that only their owner can read
     os.replace(unfinished, folder / "model.safetensors")
 
 

@@ -65,6 +65,12 @@ def test_every_mistake_in_a_file_is_named(tmp_path, content, message):
         read(path=tmp_path / "run.json")
 
 
+def test_a_wrong_flag_is_one_line(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        read("--lrr", "3")
+    assert stopped.value.code == 2 and capsys.readouterr().err == "error: unrecognized arguments: --lrr 3; --help lists the options\n"
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(ValueError, match="--config nowhere.json: .*No such file"):
         read("--config", "nowhere.json")

@@ -188,6 +188,26 @@ def test_a_crash_at_any_step_resumes_bit_for_bit(config, monkeypatch, capsys, cr
     assert ("step-00000005, step 5" if crash_at > 5 else f"no checkpoint in {config.out}: starting at step 0") in capsys.readouterr().out
 
 
+def test_a_resume_names_the_options_that_it_changes(config, capsys):
+    train_mlm.main(config)
+    capsys.readouterr()
+    train_mlm.main(replace(config, resume=True, max_steps=4, lr=5e-4))
+    assert [line for line in capsys.readouterr().out.splitlines() if "other than" in line] == ["  other than before: --max-steps 4 (was 3)", "  other than before: --lr 0.0005 (was 0.001)"]
+
+
+def test_a_run_is_evaluated_ten_times_unless_told(config):
+    train_mlm.main(replace(config, max_steps=20))
+    assert [row["step"] for row in metrics(config.out, "valid")] == list(range(0, 21, 2))
+    train_mlm.main(replace(config, max_steps=20, eval_interval=0, out=config.out + "-0"))
+    assert [row["step"] for row in metrics(config.out + "-0", "valid")] == [0, 20]
+
+
+def test_everyone_may_read_what_others_may_read(config):
+    train_mlm.main(config)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in Path(config.out).rglob("*") if path.is_file()}
+    assert set(modes.values()) == {modes["run.json"]}, modes
+
+
 def test_a_torn_checkpoint_is_passed_over(config, capsys):
     config = replace(config, max_steps=4, save_interval=2)
     train_mlm.main(config)
@@ -217,7 +237,7 @@ def test_sigterm_finishes_the_step_saves_and_the_resume_goes_on(config, tmp_path
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=120)
     last = max(losses(config.out))
-    assert 0 < last < 4000 and f"stopped by a signal after step {last} and saved" in out
+    assert 0 < last < 4000 and f"stopped by a signal after step {last} and saved a checkpoint" in out
     if not ranks:
         assert process.returncode == 128 + signal.SIGTERM
     assert (Path(config.out) / "checkpoints" / f"step-{last:08d}").is_dir()
@@ -297,7 +317,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(config):
 
 def test_ranks_stop_together_on_a_loss_that_is_not_finite_and_their_processes_end(config, tmp_path):
     done = run_script(replace(config, lr=1e30, max_steps=30, clip=0.0, warmup=0.0), tmp_path, ranks=2)
-    assert done.returncode == 1 and done.stderr.count("error: step") == 2 and "Signal" not in done.stderr
+    assert done.returncode == 1 and done.stderr.count("error: step") == 2 and "Signal 6" not in done.stderr  # torchrun itself may send the slower one 15
 
 
 def test_ranks_that_find_different_checkpoints_refuse_to_go_on(config, monkeypatch):
