@@ -29,7 +29,12 @@ class Ingredients:
     @property
     def key(self) -> str:
         """Equal for lists that differ in case, punctuation and spelling of separators alone."""
-        return re.sub(r"[^a-z0-9]+", " ", str(self).casefold()).strip()
+        return letters_of(str(self))
+
+
+def letters_of(text: str) -> str:
+    """Letters and digits in lower case, single spaces between."""
+    return re.sub(r"[^a-z0-9]+", " ", text.casefold()).strip()
 
 
 def parse_ingredients(cell: object) -> Ingredients:

@@ -10,13 +10,13 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from beautybert.ingredients import parse_ingredients
+from beautybert.ingredients import letters_of, parse_ingredients
 
 SOURCES = {"cosmetics": ("Label", "Brand", "Ingredients"), "sephora": ("category", "brand", "ingredients")}  # columns: label, brand, list
 SCHEMES = ("full", "canonical", "group")
@@ -93,7 +93,7 @@ def read_products(cosmetics: str | Path, sephora: str | Path, label_table: str |
 
     ValueError for an unreadable table, a label that `label_table` does not know, a table without any list, fewer than two labels.
     """
-    labels, counts, products = read_label_map(label_table, scheme), ProductCounts(), []
+    labels, counts, products, cells = read_label_map(label_table, scheme), ProductCounts(), [], []
     for (source, (label_column, brand_column, list_column)), path in zip(SOURCES.items(), (cosmetics, sephora)):
         table = read_table(path, SOURCES[source])
         unknown = sorted(set(table[label_column]) - set(labels))
@@ -107,8 +107,11 @@ def read_products(cosmetics: str | Path, sephora: str | Path, label_table: str |
                 counts.dropped[ingredients.reason or "label is no product type"] += 1
                 continue
             products.append(Product(source, row, brand.casefold().strip(), str(ingredients), ingredients.key, labels[label]))
+            cells.append(cell)
         if len(products) == before:
             raise ValueError(f"{path}: no row has both an ingredient list in {list_column!r} and a label that --labels {scheme} keeps")
+    keys = linked_keys([(letters_of(cell), product.key) for cell, product in zip(cells, products)])
+    products = [replace(product, key=key) for product, key in zip(products, keys)]
     kept = list({(product.key, product.label): product for product in reversed(products)}.values())[::-1]
     counts.dropped["same list and label again"] += len(products) - len(kept)
     lists = Counter(product.label for product in kept)  # after the line above each list counts once
@@ -118,6 +121,23 @@ def read_products(cosmetics: str | Path, sephora: str | Path, label_table: str |
     if len({product.label for product in kept}) < 2:
         raise ValueError(f"only {len({product.label for product in kept})} label(s) with at least --min-per-label {min_per_label} lists: nothing to tell apart")
     return kept, counts
+
+
+def linked_keys(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """For (letters of the raw cell, key of the list read from it): one key for all that are linked by either, directly or through others.
+
+    The same cell with other line breaks or separators may be read a little differently; it is the same list all the same.
+    """
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    for raw, clean in pairs:
+        parent[root("cell " + raw)] = root("list " + clean)
+    return [root("list " + clean) for _, clean in pairs]
 
 
 # ---------------------------------------------------------------------------------------------- splitting

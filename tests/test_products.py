@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from beautybert.ingredients import parse_ingredients
-from beautybert.products import SCHEMES, Product, check_splits, label_list, read_label_map, read_products, read_table, split_products
+from beautybert.products import SCHEMES, Product, check_splits, label_list, linked_keys, read_label_map, read_products, read_table, split_products
 from tests.conftest import ROOT
 
 SAMPLE = ROOT / "data" / "sample"
@@ -61,6 +61,17 @@ def test_drops_are_what_they_are_called(tmp_path):
     assert Counter(product.label for product in products) == {"Serum": 5, "Soap": 6}
     products, counts = read_products(*tables(tmp_path, cosmetics, sephora), "full")
     assert counts.rare == {"soap": 1, "small": 1} and label_list(products) == ["Soap", "serum"] and "soap (1)" in str(counts)
+
+
+def test_the_same_cell_in_other_lines_or_separators_is_the_same_list(tmp_path):
+    """Whatever is read from each: linked directly, or through a third."""
+    assert len(set(linked_keys([("a", "1"), ("a", "2"), ("b", "2"), ("b", "3")]))) == 1 and len(set(linked_keys([("a", "1"), ("b", "2")]))) == 2
+    one, other = "Orion:\nTalc, Mica, Silica", "Orion:Talc, Mica, Silica"
+    assert parse_ingredients("Orion Talc, Mica").key != parse_ingredients("Orion:\nTalc, Mica").key
+    cells = [one, other, "Orion Talc - Mica - Silica"]
+    products, _ = read_products(*tables(tmp_path, [("serum", "a", cell) for cell in some_lists(6)], [("Soap", "a", cell) for cell in some_lists(6, 10)] + [
+        (label, "a", cell) for label, cell in zip(("Soap", "serum", "soap"), cells)]), "full", min_per_label=1)
+    assert len({product.key for product in products if "Talc" in product.text}) == 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "latin-1"])

@@ -154,6 +154,7 @@ def test_two_ranks_give_the_losses_and_the_report_of_one(cls_config, tmp_path):
     assert one.keys() == two.keys() and max(abs(one[step] - two[step]) for step in one) < 1e-5
     assert reports[0]["per_class"] == reports[1]["per_class"] and reports[0]["accuracy"] == reports[1]["accuracy"]
     predictions = [pd.read_csv(Path(f"{cls_config.out}-{ranks}") / "predictions_test.csv") for ranks in (0, 2)]
+    assert (predictions[0].probability - predictions[1].probability).abs().max() < 1e-4
     assert predictions[0].drop(columns="probability").equals(predictions[1].drop(columns="probability")), "a row was lost, counted twice or moved"
 
 
