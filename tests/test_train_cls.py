@@ -144,6 +144,7 @@ def test_layers_and_head_have_their_own_rates(cls_config):
 # ---------------------------------------------------------------------------------------------- ranks, stopping, going on
 
 def test_two_ranks_give_the_losses_and_the_report_of_one(cls_config, tmp_path):
+    product_tables(tmp_path, count=150)  # 45 test lists: an evaluation batch for each rank
     reports = []
     for ranks in (0, 2):
         run = replace(cls_config, max_steps=6, out=f"{cls_config.out}-{ranks}")
