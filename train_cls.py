@@ -46,7 +46,7 @@ from beautybert.metrics import classification_report, confusion_matrix, fit_temp
 from beautybert.model import HEADS, SIZES, BertForSequenceClassification, config_of_size
 from beautybert.optim import SCHEDULES, layerwise_factor, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from beautybert.pretrained import classifier_fields, load_weights, read_config, read_weights, resolve, start_classifier, write_model
-from beautybert.products import SCHEMES, SPLITS, check_splits, label_list, read_products, split_products, splits_fingerprint
+from beautybert.products import SCHEMES, SPLITS, check_splits, label_list, read_label_map, read_products, relabel, split_products, splits_fingerprint
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
 
 EVALUATION_BATCH = 32  # lists; fixed, so that neither flags nor ranks change a logit
@@ -62,6 +62,7 @@ class Config:
     labels: str = option("full", "labels as in the files, without redundant ones, or families", choices=SCHEMES)
     min_per_label: int = option(5, "labels with fewer different lists are left out")
     split: str = option("list", "what never stands on two sides: a list, or a brand with all its lists", choices=("list", "brand"))
+    split_seed: int = option(0, "decides which lists are on which side, under all --labels and every --seed")
     init: str = option("scratch", "folder in Hugging Face layout, such as a train_mlm.py run, hub name, or scratch")
     size: str = option("tiny", "of --init scratch", choices=tuple(SIZES))
     vocab_size: int = option(2000, "WordPiece tokens learned from the training lists by --init scratch")
@@ -85,7 +86,7 @@ class Config:
     class_weights: bool = option(False, "weigh each label by the inverse of its frequency")
     select_by: str = option("accuracy", "what on the validation lists decides which weights are kept", choices=("accuracy", "macro_f1"))
     amp: str = option("auto", "autocast in training; auto: bf16 or fp16 on a GPU, none on a CPU", choices=("none", "bf16", "fp16", "auto"))
-    seed: int = option(0, "decides split, order, dropout and new weights")
+    seed: int = option(0, "decides order, dropout and new weights")
     log_interval: int = option(10, "steps between training lines")
     eval_interval: int = option(0, "steps between evaluations; 0: once an epoch")
     save_interval: int = option(500, "steps between checkpoints; 0: only at the end")
@@ -98,7 +99,7 @@ def check(config: Config, ranks: Ranks) -> None:
     step, problems = config.micro_batch_size * ranks.world_size, []
     above_zero = ("min_per_label", "vocab_size", "epochs", "micro_batch_size", "head_factor", "log_interval", "keep")
     problems += [f"--{name.replace('_', '-')} must be above 0, not {getattr(config, name)}" for name in above_zero if getattr(config, name) <= 0]
-    not_negative = ("max_steps", "weight_decay", "clip", "seed", "eval_interval", "save_interval")
+    not_negative = ("split_seed", "max_steps", "weight_decay", "clip", "seed", "eval_interval", "save_interval")
     problems += [f"--{name.replace('_', '-')} must not be negative, it is {getattr(config, name)}" for name in not_negative if (getattr(config, name) or 0) < 0]
     for name in ("warmup", "dropout", "label_smoothing"):
         if not 0 <= (getattr(config, name) or 0) <= 1:
@@ -131,9 +132,10 @@ def main(config: Config) -> dict:
     seed, out, device = config.seed, Path(config.out), ranks.device
 
     # ==== data: text and label travel in one record ===================================================================
-    products, counts = read_products(config.cosmetics, config.sephora, config.label_table, config.labels, config.min_per_label)
-    sides = split_products(products, config.split, keyed_generator(seed, SPLIT))
-    labels = label_list(products)
+    products, counts = read_products(config.cosmetics, config.sephora, config.label_table)
+    all_sides = split_products(products, config.split, keyed_generator(config.split_seed, SPLIT))  # the same under all --labels
+    sides = relabel(all_sides, read_label_map(config.label_table, config.labels), config.min_per_label, counts)
+    labels = label_list(sides)
     show(f"products: {counts}")
     show(f"split: {check_splits(sides, config.split)}")
     data_id = splits_fingerprint(sides)
@@ -241,6 +243,7 @@ def main(config: Config) -> dict:
         (out / "run.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
         (out / "labels.json").write_text(json.dumps(labels, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         write_tokenizer(tokenizer, out, bert_config.max_position_embeddings)
+        (out / "train_lists.txt").write_text("".join(text + "\n" for text in dict.fromkeys(p.text for p in all_sides["train"])), encoding="utf-8")
         with open(out / "splits.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("source", "row", "label", "split"), *((p.source, p.row, p.label, side) for side in SPLITS for p in sides[side])])
     log = runlog.RunLog(out, done, total_steps, ranks.first, config.tensorboard)

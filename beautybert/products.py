@@ -88,39 +88,40 @@ def read_label_map(path: str | Path, scheme: str) -> dict[str, str]:
     return dict(zip(table["label"], table["label" if scheme == "full" else scheme]))
 
 
-def read_products(cosmetics: str | Path, sephora: str | Path, label_table: str | Path, scheme: str, min_per_label: int = 5) -> tuple[list[Product], ProductCounts]:
-    """Every row with a list and a label, once; labels with fewer than `min_per_label` different lists are left out and counted.
+def read_products(cosmetics: str | Path, sephora: str | Path, label_table: str | Path) -> tuple[list[Product], ProductCounts]:
+    """Every row with a list, once for each label that the files give it.
 
-    ValueError for an unreadable table, a label that `label_table` does not know, a table without any list, fewer than two labels.
+    ValueError for an unreadable table, a label that `label_table` does not know, a table without any list.
     """
-    labels, counts, products, cells = read_label_map(label_table, scheme), ProductCounts(), [], []
+    known, counts, products, cells = read_label_map(label_table, "full"), ProductCounts(), [], []
     for (source, (label_column, brand_column, list_column)), path in zip(SOURCES.items(), (cosmetics, sephora)):
         table = read_table(path, SOURCES[source])
-        unknown = sorted(set(table[label_column]) - set(labels))
+        unknown = sorted(set(table[label_column]) - set(known))
         if unknown:
             raise ValueError(f"{path}: label {', '.join(map(repr, unknown[:5]))} is not in {label_table}; add a line with its canonical name and group there")
         before = len(products)
         for row, (label, brand, cell) in enumerate(zip(table[label_column], table[brand_column], table[list_column])):
             counts.rows[source] += 1
             ingredients = parse_ingredients(cell)
-            if ingredients.reason or not labels[label]:
-                counts.dropped[ingredients.reason or "label is no product type"] += 1
+            if ingredients.reason:
+                counts.dropped[ingredients.reason] += 1
                 continue
-            products.append(Product(source, row, brand.casefold().strip(), str(ingredients), ingredients.key, labels[label]))
+            products.append(Product(source, row, brand.casefold().strip(), str(ingredients), ingredients.key, label))
             cells.append(cell)
         if len(products) == before:
-            raise ValueError(f"{path}: no row has both an ingredient list in {list_column!r} and a label that --labels {scheme} keeps")
+            raise ValueError(f"{path}: no row has an ingredient list in {list_column!r}")
     keys = linked_keys([(letters_of(cell), product.key) for cell, product in zip(cells, products)])
-    products = [replace(product, key=key) for product, key in zip(products, keys)]
-    kept = list({(product.key, product.label): product for product in reversed(products)}.values())[::-1]
-    counts.dropped["same list and label again"] += len(products) - len(kept)
-    lists = Counter(product.label for product in kept)  # after the line above each list counts once
-    counts.rare = {label: n for label, n in lists.items() if n < min_per_label}
-    counts.dropped["label with too few lists"] += sum(counts.rare.values())
-    kept = [product for product in kept if product.label not in counts.rare]
-    if len({product.label for product in kept}) < 2:
-        raise ValueError(f"only {len({product.label for product in kept})} label(s) with at least --min-per-label {min_per_label} lists: nothing to tell apart")
+    kept = once_a_label(replace(product, key=key) for product, key in zip(products, keys))
+    counts.dropped["same list and label again"] = len(products) - len(kept)
     return kept, counts
+
+
+def once_a_label(products: Iterable[Product]) -> list[Product]:
+    """The first of those that have both list and label in common."""
+    first: dict[tuple[str, str], Product] = {}
+    for product in products:
+        first.setdefault((product.key, product.label), product)
+    return list(first.values())
 
 
 def linked_keys(pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -147,14 +148,10 @@ def split_products(products: Sequence[Product], by: str, rng: np.random.Generato
 
     Groups of products are dealt out by iterative stratification (Sechidis et al. 2011): the rarest label first, each group to the
     side that still wants that label most. Every label is in training. Splitting by brand, a product of validation or test whose list
-    also stands in training is left out. ValueError for a label with fewer lists than there are sides, and for a side that would be empty.
+    also stands in training is left out. The labels are those of the files: which of them a run merges or drops comes later
+    (`relabel`), so that a list is on the same side under every scheme.
     """
     assert by in ("list", "brand")
-    lists = Counter(product.label for product in products)
-    few = {label: n for label, n in lists.items() if n < len(SPLITS)}
-    if few:
-        named = ", ".join(f"{label!r} ({n})" for label, n in sorted(few.items())[:5])
-        raise ValueError(f"too few lists for {len(SPLITS)} sides: {named}; raise --min-per-label to {len(SPLITS)}")
     groups: dict[str, list[Product]] = defaultdict(list)
     for product in products:
         groups[product.key if by == "list" else product.brand].append(product)
@@ -167,10 +164,6 @@ def split_products(products: Sequence[Product], by: str, rng: np.random.Generato
         sides["valid"] = [product for product in sides["valid"] if product.key not in trained]
         seen = trained | {product.key for product in sides["valid"]}
         sides["test"] = [product for product in sides["test"] if product.key not in seen]
-    empty = [side for side, members in sides.items() if not members]
-    if empty:
-        raise ValueError(f"{len(products)} products in {len(groups)} group(s) with one {by} each leave {' and '.join(empty)} empty; "
-                         + ("use --split list" if by == "brand" else "more lists are needed"))
     return sides
 
 
@@ -201,6 +194,34 @@ def _deal(groups: dict[str, list[Product]], rng: np.random.Generator) -> dict[st
     return side_of
 
 
+def relabel(sides: dict[str, list[Product]], names: dict[str, str], min_per_label: int, counts: ProductCounts) -> dict[str, list[Product]]:
+    """The products under the `names` of their labels (`read_label_map`). Those without a name, and labels with fewer than `min_per_label`
+    lists on all sides, are left out, and counted in `counts`.
+
+    ValueError for fewer than two labels, a label with fewer lists than there are sides, and a side that would be empty.
+    """
+    before = sum(map(len, sides.values()))
+    sides = {side: [replace(product, label=names[product.label]) for product in products if names[product.label]] for side, products in sides.items()}
+    named = sum(map(len, sides.values()))
+    sides = {side: once_a_label(products) for side, products in sides.items()}  # two labels of one list may have got the same name
+    lists = Counter(product.label for products in sides.values() for product in products)
+    counts.rare = {label: n for label, n in lists.items() if n < min_per_label}
+    counts.dropped["label is no product type"] = before - named
+    counts.dropped["same list and label again"] += named - lists.total()
+    counts.dropped["label with too few lists"] = sum(counts.rare.values())
+    if len(lists) - len(counts.rare) < 2:
+        raise ValueError(f"only {len(lists) - len(counts.rare)} label(s) with at least --min-per-label {min_per_label} lists: nothing to tell apart")
+    few = {label: n for label, n in lists.items() if min_per_label <= n < len(SPLITS)}
+    if few:
+        examples = ", ".join(f"{label!r} ({n})" for label, n in sorted(few.items())[:5])
+        raise ValueError(f"too few lists for {len(SPLITS)} sides: {examples}; raise --min-per-label to {len(SPLITS)}")
+    sides = {side: [product for product in products if product.label not in counts.rare] for side, products in sides.items()}
+    empty = [side for side, products in sides.items() if not products]
+    if empty:
+        raise ValueError(f"{lists.total() - sum(counts.rare.values())} products leave {' and '.join(empty)} empty; more lists are needed, or --split list where brands are few")
+    return sides
+
+
 def splits_fingerprint(sides: dict[str, list[Product]]) -> str:
     """A hash of every product, its text, label and side: of all that the files, the cleaning and the split decide."""
     rows = [(side, p.source, p.row, p.label, p.text) for side, products in sides.items() for p in products]
@@ -223,6 +244,6 @@ def check_splits(sides: dict[str, list[Product]], by: str) -> str:
             f"lists on two sides {overlap}, labels without training {len(untrained)}" + (f", brands on two sides {shared_brands}" if by == "brand" else ""))
 
 
-def label_list(products: Iterable[Product]) -> list[str]:
+def label_list(sides: dict[str, list[Product]]) -> list[str]:
     """The labels in id order: sorted by name."""
-    return sorted({product.label for product in products})
+    return sorted({product.label for products in sides.values() for product in products})

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from beautybert.ingredients import parse_ingredients
-from beautybert.products import SCHEMES, Product, check_splits, label_list, linked_keys, read_label_map, read_products, read_table, split_products
+from beautybert.products import (SCHEMES, SPLITS, Product, ProductCounts, check_splits, label_list, linked_keys, read_label_map, read_products, read_table, relabel,
+                                 split_products)
 from tests.conftest import ROOT
 
 SAMPLE = ROOT / "data" / "sample"
@@ -31,7 +32,12 @@ def some_lists(count, start=0):
 
 @pytest.fixture
 def sample():
-    return read_products(SAMPLE / "cosmetics.csv", SAMPLE / "sephora_website_dataset.csv", LABELS, "full")
+    return read_products(SAMPLE / "cosmetics.csv", SAMPLE / "sephora_website_dataset.csv", LABELS)
+
+
+def relabelled(products, counts, scheme, label_table=LABELS, min_per_label=5, by="list", seed=0):
+    """As train_cls.py does it."""
+    return relabel(split_products(products, by, np.random.default_rng(seed)), read_label_map(label_table, scheme), min_per_label, counts)
 
 
 def test_text_and_label_of_a_record_are_those_of_its_row_in_the_file(sample):
@@ -47,20 +53,35 @@ def test_text_and_label_of_a_record_are_those_of_its_row_in_the_file(sample):
         assert str(parse_ingredients(rows[product.source][product.row][cell])) == product.text
 
 
-def test_every_row_is_used_or_counted(sample):
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_row_is_used_or_counted(sample, scheme):
     products, counts = sample
-    assert sum(counts.rows.values()) == 240 + 755 == len(products) + sum(counts.dropped.values())
+    sides = relabelled(products, counts, scheme)
+    assert sum(counts.rows.values()) == 240 + 755 == sum(map(len, sides.values())) + sum(counts.dropped.values())
     assert "995 rows (240 cosmetics, 755 sephora)" in str(counts) and "label with too few lists" in str(counts)
 
 
+def test_a_list_is_on_the_same_side_under_every_scheme(sample):
+    sides = {scheme: relabelled(*sample, scheme) for scheme in SCHEMES}
+    for side in SPLITS:
+        full, canonical, group = ({(p.source, p.row) for p in sides[scheme][side]} for scheme in SCHEMES)
+        keys = {key for scheme in SCHEMES for other in SPLITS if other != side for key in (p.key for p in sides[scheme][other])}
+        assert len(full & canonical & group) > 40 and not {p.key for scheme in SCHEMES for p in sides[scheme][side]} & keys
+
+
 def test_drops_are_what_they_are_called(tmp_path):
-    cosmetics = [("serum", "a", cell) for cell in some_lists(5)] + [("serum", "b", "No Info"), ("serum", "b", "WATER, OIL 0, ACID 0."), ("soap", "b", "Water, Oil 0, Acid 0")]
-    sephora = [("Soap", "a", cell) for cell in some_lists(5, 10)] + [("small", "a", "Water, Silica"), ("Soap", "a", "")]
-    products, counts = read_products(*tables(tmp_path, cosmetics, sephora), "canonical")
-    assert counts.dropped == {"no list given": 1, "same list and label again": 1, "label is no product type": 1, "empty": 1, "label with too few lists": 0}
-    assert Counter(product.label for product in products) == {"Serum": 5, "Soap": 6}
-    products, counts = read_products(*tables(tmp_path, cosmetics, sephora), "full")
-    assert counts.rare == {"soap": 1, "small": 1} and label_list(products) == ["Soap", "serum"] and "soap (1)" in str(counts)
+    cosmetics = [("serum", "a", cell) for cell in some_lists(20)] + [("serum", "b", "No Info"), ("serum", "b", "WATER, OIL 0, ACID 0."), ("soap", "b", "Water, Oil 30, Acid 30"),
+                                                                    ("soap", "b", "Water, Oil 40, Acid 40")]
+    sephora = [("Soap", "a", cell) for cell in some_lists(20, 30)] + [("small", "a", "Water, Silica"), ("Soap", "a", "")]
+    files = tables(tmp_path, cosmetics, sephora)
+    products, counts = read_products(*files)
+    assert counts.dropped == {"no list given": 1, "same list and label again": 1, "empty": 1}
+    sides = relabelled(products, counts, "canonical", files[2])  # soap and Soap have become one label, and their list one product
+    assert counts.dropped == {"no list given": 1, "same list and label again": 3, "label is no product type": 1, "empty": 1, "label with too few lists": 0}
+    assert Counter(product.label for products in sides.values() for product in products) == {"Serum": 20, "Soap": 20}
+    products, counts = read_products(*files)
+    sides = relabelled(products, counts, "full", files[2])
+    assert counts.rare == {"soap": 2, "small": 1} and label_list(sides) == ["Soap", "serum"] and "soap (2)" in str(counts)
 
 
 def test_the_same_cell_in_other_lines_or_separators_is_the_same_list(tmp_path):
@@ -70,7 +91,7 @@ def test_the_same_cell_in_other_lines_or_separators_is_the_same_list(tmp_path):
     assert parse_ingredients("Orion Talc, Mica").key != parse_ingredients("Orion:\nTalc, Mica").key
     cells = [one, other, "Orion Talc - Mica - Silica"]
     products, _ = read_products(*tables(tmp_path, [("serum", "a", cell) for cell in some_lists(6)], [("Soap", "a", cell) for cell in some_lists(6, 10)] + [
-        (label, "a", cell) for label, cell in zip(("Soap", "serum", "soap"), cells)]), "full", min_per_label=1)
+        (label, "a", cell) for label, cell in zip(("Soap", "serum", "soap"), cells)]))
     assert len({product.key for product in products if "Talc" in product.text}) == 1
 
 
@@ -129,21 +150,20 @@ GOOD = [("serum", "a", cell) for cell in some_lists(6)], [("Soap", "a", cell) fo
 
 @pytest.mark.parametrize("cosmetics, sephora, message", [
     ([("cream", "a", "Water, Oil")], GOOD[1], "cosmetics.csv: label 'cream' is not in .*labels.csv; add a line with its canonical name and group there"),
-    ([("serum", "a", "No Info")], GOOD[1], "cosmetics.csv: no row has both an ingredient list in 'Ingredients' and a label"),
-    (GOOD[0], [], "sephora.csv: no row has both an ingredient list"),
-    (GOOD[0], [("serum", "a", cell) for cell in some_lists(6, 10)], r"only 1 label\(s\) with at least --min-per-label 5 lists"),
+    ([("serum", "a", "No Info")], GOOD[1], "cosmetics.csv: no row has an ingredient list in 'Ingredients'"),
+    (GOOD[0], [], "sephora.csv: no row has an ingredient list in 'ingredients'"),
 ])
 def test_tables_that_cannot_be_used_are_named(tmp_path, cosmetics, sephora, message):
     with pytest.raises(ValueError, match=message):
-        read_products(*tables(tmp_path, cosmetics, sephora), "full")
+        read_products(*tables(tmp_path, cosmetics, sephora))
 
 
 def test_missing_broken_and_foreign_files_are_named(tmp_path):
     cosmetics, sephora, labels = tables(tmp_path, *GOOD)
     with pytest.raises(ValueError, match="sephora.csv has no column Label, Brand, Ingredients; it has id, brand, category, ingredients"):
-        read_products(sephora, sephora, labels, "full")
+        read_products(sephora, sephora, labels)
     with pytest.raises(ValueError, match="nowhere.csv: no such file"):
-        read_products(tmp_path / "nowhere.csv", sephora, labels, "full")
+        read_products(tmp_path / "nowhere.csv", sephora, labels)
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(ValueError, match="empty.csv is no readable CSV"):
         read_table(tmp_path / "empty.csv", ())
@@ -152,14 +172,17 @@ def test_missing_broken_and_foreign_files_are_named(tmp_path):
         read_label_map(twice, "full")
 
 
-@pytest.mark.parametrize("by, lists, message", [("brand", 20, "use --split list"), ("list", 3, "more lists are needed")])
-def test_a_side_that_would_be_empty_is_named(by, lists, message):
-    products = [Product("cosmetics", i, "", f"text {i} {label}", f"text {i} {label}", label) for label in ("a", "b") for i in range(lists)]
-    with pytest.raises(ValueError, match=f"leave (valid|test|valid and test) empty; {message}"):
-        split_products(products, by, np.random.default_rng(0))
+def numbered(*labels):
+    return [Product("cosmetics", i, "", f"text {i}", f"text {i}", label) for i, label in enumerate(labels)]
 
 
-def test_a_label_with_fewer_lists_than_sides_is_named():
-    products = [Product("cosmetics", i, "a", f"text {i}", f"text {i}", label) for i, label in enumerate(["big"] * 9 + ["small"] * 2)]
-    with pytest.raises(ValueError, match=r"too few lists for 3 sides: 'small' \(2\); raise --min-per-label to 3"):
-        split_products(products, "list", np.random.default_rng(0))
+@pytest.mark.parametrize("products, by, min_per_label, message", [
+    (numbered(*["a", "b"] * 20), "brand", 5, "40 products leave valid and test empty; more lists are needed, or --split list where brands are few"),
+    (numbered(*["a", "b"] * 3), "list", 3, "6 products leave (valid|test|valid and test) empty; more lists are needed"),
+    (numbered(*["a"] * 9, *["b"] * 2), "list", 1, r"too few lists for 3 sides: 'b' \(2\); raise --min-per-label to 3"),
+    (numbered(*["a"] * 9, *["b"] * 2), "list", 3, r"only 1 label\(s\) with at least --min-per-label 3 lists"),
+])
+def test_labels_and_sides_that_are_too_small_are_named(products, by, min_per_label, message):
+    sides = split_products(products, by, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=message):
+        relabel(sides, {"a": "a", "b": "b"}, min_per_label, ProductCounts())

@@ -117,6 +117,19 @@ def test_options_change_the_run_and_are_kept_with_it(cls_config, option):
         assert all(len(side) == 1 for side in sides.values())
 
 
+def test_what_pretraining_may_read_is_the_training_side_whatever_the_labels_and_the_seed(cls_config):
+    """train_lists.txt holds every training list, no list of validation or test, and is the same file for all runs on one split."""
+    seen = {}
+    for name, change in (("full", {}), ("canonical", {"labels": "canonical", "seed": 3}), ("other", {"split_seed": 1})):
+        train_cls.main(replace(cls_config, max_steps=0, out=f"{cls_config.out}-{name}", **change))
+        seen[name] = (Path(f"{cls_config.out}-{name}") / "train_lists.txt").read_text(encoding="utf-8").splitlines()
+        table = pd.read_csv(Path(f"{cls_config.out}-{name}") / "splits.csv")
+        raw = {"cosmetics": pd.read_csv(cls_config.cosmetics, dtype=str)["Ingredients"], "sephora": pd.read_csv(cls_config.sephora, dtype=str)["ingredients"]}
+        lists = {side: {raw[source][row] for source, row in zip(rows.source, rows.row)} for side, rows in table.groupby("split")}
+        assert set(seen[name]) == lists["train"] and not set(seen[name]) & (lists["valid"] | lists["test"]) and len(lists["test"]) == 12
+    assert seen["full"] == seen["canonical"] != seen["other"]
+
+
 @pytest.mark.parametrize("select_by", ["accuracy", "macro_f1"])
 def test_the_weights_of_the_best_evaluation_are_exported_and_not_the_last(cls_config, monkeypatch, select_by):
     scores = iter([0.1, 0.2, 0.5, 0.5, 0.4, 0.3])
