@@ -46,8 +46,8 @@ from beautybert.masking import UNITS, Vocabulary
 from beautybert.metrics import mlm_metrics, mlm_sums
 from beautybert.model import SIZES, BertForMaskedLM, config_of_size
 from beautybert.optim import SCHEDULES, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
-from beautybert.pretrained import load_weights, read_config, read_masked_lm, resolve, write_model
-from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
+from beautybert.pretrained import add_word_embeddings, load_weights, read_config, read_masked_lm, resolve, write_model
+from beautybert.tokenizer import add_words, learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
 
 VALIDATION_MASK_PROB, VALIDATION_TOKENS = 0.15, 4096  # whatever --mask-prob and --micro-batch-tokens are, so that runs can be compared
 
@@ -61,6 +61,7 @@ class Config:
     init: str = option("scratch", "folder in Hugging Face layout, hub name such as bert-base-uncased, or scratch")
     size: str = option("tiny", "of --init scratch", choices=tuple(SIZES))
     vocab_size: int = option(4000, "WordPiece tokens learned from the data by --init scratch")
+    add_vocab: int = option(0, "whole words of the data that become tokens of an --init checkpoint, those that its vocabulary cuts up most")
     out: str = option("runs/mlm", "run folder; must be empty or absent unless --resume")
     resume: bool = option(False, "continue from the newest whole checkpoint in --out, from the start if there is none")
     cache_dir: str = option("~/.cache/beautybert", "where tokenised corpora are kept between runs")
@@ -96,7 +97,7 @@ def check(config: Config, ranks: Ranks) -> None:
     step, problems = config.micro_batch_tokens * ranks.world_size, []
     above_zero = ("vocab_size", "epochs", "micro_batch_tokens", "log_interval", "keep")
     problems += [f"--{name.replace('_', '-')} must be above 0, not {getattr(config, name)}" for name in above_zero if getattr(config, name) <= 0]
-    not_negative = ("workers", "max_steps", "weight_decay", "clip", "seed", "eval_interval", "save_interval")
+    not_negative = ("add_vocab", "workers", "max_steps", "weight_decay", "clip", "seed", "eval_interval", "save_interval")
     problems += [f"--{name.replace('_', '-')} must not be negative, it is {getattr(config, name)}" for name in not_negative if (getattr(config, name) or 0) < 0]
     for name, low, high in (("max_bad_rows", 0, 1), ("warmup", 0, 1), ("dropout", 0, 1)):
         if not low <= (getattr(config, name) or 0) <= high:
@@ -104,6 +105,8 @@ def check(config: Config, ranks: Ranks) -> None:
     for name in ("valid_fraction", "mask_prob"):
         if not 0 < getattr(config, name) < 1:
             problems.append(f"--{name.replace('_', '-')} must lie between 0 and 1, not {getattr(config, name)}")
+    if config.add_vocab and config.init == "scratch":
+        problems.append("--add-vocab needs the vocabulary of an --init checkpoint; from scratch, --vocab-size tokens are learned")
     if config.lr is not None and config.lr <= 0:
         problems.append(f"--lr must be above 0, not {config.lr}")
     if config.max_length < 3:
@@ -146,6 +149,13 @@ def main(config: Config) -> dict:
         bert_config = replace(bert_config, hidden_dropout_prob=config.dropout)
     if len(token_list(tokenizer)) > bert_config.vocab_size:
         raise ValueError(f"{folder}: the tokenizer has {len(token_list(tokenizer)):,} ids, the word embeddings of config.json only {bert_config.vocab_size:,}")
+    new_words: list[str] = []
+    if config.add_vocab:
+        known, folder_of_words = tokenizer, cache_dir / f"vocabulary-{corpus_id}-{tokenizer_fingerprint(tokenizer)}-{config.add_vocab}"
+        tokenizer = read_tokenizer(once_per_machine(folder_of_words, lambda unfinished: write_tokenizer(
+            add_words(known, read_texts(config.data, config.text_fields), config.add_vocab), unfinished, config.max_length), ranks))
+        new_words = token_list(tokenizer)[len(token_list(known)):]
+        show(f"vocabulary: {len(new_words):,} words more: {', '.join(new_words[:6])} ...")
     if config.max_length > bert_config.max_position_embeddings:
         raise ValueError(f"--max-length {config.max_length} is over the {bert_config.max_position_embeddings} positions of --init {config.init}")
     vocabulary, special = Vocabulary.of(tokenizer), special_ids(tokenizer)
@@ -158,6 +168,8 @@ def main(config: Config) -> dict:
     else:
         model, report = read_masked_lm(folder, bert_config)
         show(f"{folder}: {report}")
+    if new_words:
+        bert_config = add_word_embeddings(model, len(token_list(known)), [encoded.ids for encoded in known.encode_batch_fast(new_words, add_special_tokens=False)])
     model.bert.encoder.recompute = config.gradient_checkpointing
     model.to(device).train()
     show(f"model: {sum(p.numel() for p in model.parameters()):,} parameters, {bert_config.num_hidden_layers} layers of {bert_config.hidden_size}, "

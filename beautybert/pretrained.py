@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -159,6 +159,21 @@ def read_masked_lm(folder: Path, config: BertConfig) -> tuple[BertForMaskedLM, L
         return model, load_weights(model, weights, may_be_new=("cls.",), unused=tuple(unused))
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
+
+
+def add_word_embeddings(model: BertForMaskedLM, known: int, pieces: Sequence[Sequence[int]]) -> BertConfig:
+    """Append a word for each entry of `pieces`, the ids of the tokens that it was cut into before; returns the config of the longer model.
+
+    They follow the first `known` ids, those that have a token; rows beyond, which some checkpoints are padded with, are given up.
+    A new word begins as the mean of its pieces, in the embeddings, which are the decoder too, and in the decoder's bias.
+    """
+    words, head = model.bert.embeddings.word_embeddings, model.cls["predictions"]
+    with torch.no_grad():
+        weight, bias = (torch.cat([old[:known], torch.stack([old[list(ids)].mean(0) for ids in pieces])]) for old in (words.weight, head.bias))
+    model.bert.embeddings.word_embeddings = nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=words.padding_idx)
+    head.bias = nn.Parameter(bias)
+    model.config = replace(model.config, vocab_size=len(weight))
+    return model.config
 
 
 def start_classifier(folder: Path, config: BertConfig, labels: Sequence[str], head: str) -> tuple[BertForSequenceClassification, LoadReport]:

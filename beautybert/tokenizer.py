@@ -1,6 +1,6 @@
 """WordPiece tokenizers in the files that BERT checkpoints carry: tokenizer.json, vocab.txt, tokenizer_config.json.
 
-The work is done by the `tokenizers` library; what lives here is reading, checking, learning and writing. Special
+The work is done by the `tokenizers` library; what lives here is reading, checking, learning, extending and writing. Special
 tokens are never added here: a document is plain WordPiece ids, and batching.py puts [CLS] and [SEP] around it.
 """
 
@@ -65,6 +65,26 @@ def learn_tokenizer(texts: Callable[[], Iterable[str]], vocab_size: int) -> Toke
                                                                    limit_alphabet=len(letters), show_progress=False))
     ids = learner.get_vocab(with_added_tokens=False)  # the learner's own [UNK] keeps its old id among the added ones
     return _wordpiece({token: id for id, token in enumerate(sorted(ids, key=ids.get))}, lowercase=True)
+
+
+def add_words(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokenizer:
+    """The tokenizer with `count` whole words of the texts (or as many as there are) as tokens more, at the ids after its own.
+
+    They are the words that cost the most: occurrences times the pieces saved. Longer words that begin with one use it too.
+    """
+    occurrences: Counter[str] = Counter()
+    for text in texts:
+        occurrences.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)))
+    words = list(occurrences)
+    unknown = tokenizer.token_to_id("[UNK]")
+    encoded = tokenizer.encode_batch_fast(words, add_special_tokens=False)
+    saved = {word: occurrences[word] * (len(e.ids) - 1) for word, e in zip(words, encoded) if len(e.ids) > 1 and unknown not in e.ids}
+    described, known = json.loads(tokenizer.to_str()), len(token_list(tokenizer))
+    chosen = sorted(saved, key=lambda word: (-saved[word], word))[:count]
+    described["model"]["vocab"] |= {word: known + i for i, word in enumerate(chosen)}
+    longer = Tokenizer.from_str(json.dumps(described))
+    longer.encode_special_tokens = True
+    return longer
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path | str, max_length: int) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from beautybert.attention import Segments
 from beautybert.model import BertForMaskedLM
-from beautybert.pretrained import (canonical_keys, classifier_fields, load_weights, read_classifier, read_config, read_masked_lm, read_weights, resolve,
+from beautybert.pretrained import (add_word_embeddings, canonical_keys, classifier_fields, load_weights, read_classifier, read_config, read_masked_lm, read_weights, resolve,
                                    start_classifier, write_model)
 from beautybert.tokenizer import write_tokenizer
 from tests.conftest import ROOT, TINY, minilm
@@ -63,6 +63,23 @@ def test_an_encoder_alone_gets_a_new_head_and_the_report_names_it(checkpoint, tm
     model, report = read_masked_lm(folder, read_config(folder))
     assert set(report.initialised) == {key for key in model.state_dict() if key.startswith("cls.")} and model.bert.pooler is None
     assert "5 newly initialised (cls.predictions.bias, cls.predictions.transform" in str(report)
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+def test_a_new_word_begins_as_the_mean_of_its_pieces_in_and_out(checkpoint, tmp_path, padding):
+    model, _ = read_masked_lm(checkpoint, read_config(checkpoint))
+    known, ids = model.config.vocab_size - padding, torch.arange(5, 25)
+    before, old = logits_of(model, ids), {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    config = add_word_embeddings(model, known, [[7, 9, 9], [11]])
+    assert config.vocab_size == known + 2 == model.config.vocab_size
+    weight, bias = old["bert.embeddings.word_embeddings.weight"], old["cls.predictions.bias"]
+    after = logits_of(model, ids)
+    torch.testing.assert_close(after[:, :known], before[:, :known])
+    torch.testing.assert_close(after[:, known], (before[:, 7] + 2 * before[:, 9]) / 3, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model.bert.embeddings.word_embeddings.weight[known:], torch.stack([(weight[7] + 2 * weight[9]) / 3, weight[11]]))
+    assert model.cls["predictions"].bias[known + 1] == bias[11]
+    model(ids, ids - 5, Segments.from_lengths([20]), ids - 5).sum().backward()
+    assert model.bert.embeddings.word_embeddings.weight.grad[known:].abs().sum() > 0 and model.cls["predictions"].bias.grad[known:].abs().sum() > 0
 
 
 def test_shards_with_an_index_load_like_one_file(checkpoint, tmp_path):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from beautybert import corpus
-from beautybert.tokenizer import is_uncased, learn_tokenizer, read_tokenizer, token_list, tokenizer_fingerprint, write_tokenizer
+from beautybert.tokenizer import add_words, is_uncased, learn_tokenizer, read_tokenizer, token_list, tokenizer_fingerprint, write_tokenizer
 from tests.conftest import product_texts
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -66,6 +66,20 @@ def test_learning_is_deterministic_and_keeps_to_the_size():
     one, other = (learn_tokenizer(lambda: product_texts(200), 250) for _ in range(2))
     assert tokenizer_fingerprint(one) == tokenizer_fingerprint(other) and one.get_vocab_size() <= 250
     assert token_list(one)[:5] == SPECIAL and tokenizer_fingerprint(one) != tokenizer_fingerprint(learn_tokenizer(lambda: product_texts(200, seed=1), 250))
+
+
+def test_the_words_that_cost_the_most_pieces_become_tokens_and_nothing_else_changes(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    pieces = ["gly", "##cer", "##in", "##eth", "water", ",", "par", "##aben", "##s", "oil"]
+    known = read_tokenizer(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
+    texts = ["Glycerin, water, glycerin", "glycerineth, parabens", "paraben, oil zinc zinc zinc"]  # pieces saved: glycerin 2 x 2, glycerineth 3, parabens 2, paraben 1
+    longer = add_words(known, iter(texts), 3)
+    assert token_list(longer) == [*token_list(known), "glycerin", "glycerineth", "parabens"]
+    assert longer.encode("GLYCERIN glycerins paraben [MASK]", add_special_tokens=False).tokens == ["glycerin", "glycerin", "##s", "par", "##aben", "[UNK]", "[UNK]", "[UNK]"]
+    assert token_list(add_words(known, texts, 100))[len(token_list(known)):] == ["glycerin", "glycerineth", "parabens", "paraben"], "zinc is unknown and stays so"
+    write_tokenizer(longer, tmp_path / "longer", 64)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "longer")
+    assert theirs("glycerin, oil")["input_ids"][1:-1] == longer.encode("glycerin, oil", add_special_tokens=False).ids == [15, 10, 14]
 
 
 @pytest.mark.parametrize("content, message", [

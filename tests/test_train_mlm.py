@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 import train_mlm
 from beautybert import runlog
 from beautybert.pretrained import read_config, read_masked_lm
+from beautybert.tokenizer import read_tokenizer
 from tests.conftest import metrics, product_texts, run_script
 
 
@@ -277,6 +278,7 @@ def test_a_resume_that_would_be_another_run_is_refused_by_name(config, tmp_path,
     ({"mask_prob": 0.0, "lr": -1.0, "epochs": 0.0, "warmup": 1.5}, "--epochs must be above 0.*--warmup must lie between.*--mask-prob must lie.*--lr must be above 0"),
     ({"max_steps": -1, "seed": -2}, "--max-steps must not be negative.*--seed must not be negative"),
     ({"amp": "fp16"}, "--amp fp16 needs a GPU"),
+    ({"init": "scratch", "add_vocab": 5}, "--add-vocab needs the vocabulary of an --init checkpoint"),
     ({"data": ("nowhere.json",)}, "nowhere.json: no such file"),
     ({"init": "./nowhere"}, "--init ./nowhere: no such folder"),
 ])
@@ -326,6 +328,32 @@ def test_ranks_that_find_different_checkpoints_refuse_to_go_on(config, monkeypat
     monkeypatch.setattr(train_mlm, "sum_over_ranks", lambda tensor: tensor / 2)
     with pytest.raises(ValueError, match="the ranks found different checkpoints .* all machines must see the same --out"):
         train_mlm.main(replace(config, resume=True))
+
+
+def test_added_words_shorten_the_texts_are_trained_and_go_with_the_model(config, tmp_path, capsys):
+    """The new rows start where add_word_embeddings puts them, learn like the others, survive a resume, and both scripts and transformers read the longer vocabulary."""
+    transformers = pytest.importorskip("transformers")
+    texts = tmp_path / "new.txt"
+    texts.write_text("\n".join(f"{text} cyclopentasiloxane, phenoxyethanol {i}" for i, text in enumerate(product_texts(300))))
+    config = replace(config, data=(str(texts),))
+    train_mlm.main(replace(config, out=config.out + "-plain", max_steps=0))
+    longer = replace(config, add_vocab=2, schedule="constant")
+    train_mlm.main(replace(longer, out=config.out + "-zero", max_steps=0))
+    train_mlm.main(replace(longer, max_steps=2))
+    train_mlm.main(replace(longer, resume=True))
+    train_mlm.main(replace(longer, out=config.out + "-whole"))
+    assert "vocabulary: 2 words more: cyclopentasiloxane, phenoxyethanol" in capsys.readouterr().out
+    size = read_config(Path(config.init)).vocab_size
+    zero, whole, resumed = (load_file(Path(config.out + end) / "model.safetensors") for end in ("-zero", "-whole", ""))
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    rows = "bert.embeddings.word_embeddings.weight"
+    assert len(zero[rows]) == size + 2 and (whole[rows][size:] != zero[rows][size:]).any(1).all()
+    tokens = [json.loads((Path(config.out + end) / "run.json").read_text())["data"]["tokens"] for end in ("-plain", "-zero")]
+    assert tokens[1] < tokens[0] - 2 * 300
+    tokenizer = read_tokenizer(config.out)
+    assert tokenizer.encode("Phenoxyethanol", add_special_tokens=False).ids == [size + 1]
+    model = transformers.BertForMaskedLM.from_pretrained(config.out)
+    assert model.config.vocab_size == size + 2 and torch.equal(model.get_input_embeddings().weight, whole[rows])
 
 
 def test_a_run_from_scratch_keeps_its_vocabulary_beside_its_checkpoints(config, tmp_path):
