@@ -8,7 +8,7 @@ Eight GPUs:
     torchrun --nproc-per-node 8 train_cls.py ...the same flags, a batch of 8 x --micro-batch-size lists or a multiple
 
 It writes to --out: the best model so far in Hugging Face layout (model.safetensors, config.json, tokenizer files), labels.json, run.json,
-metrics.jsonl, splits.csv, checkpoints/; at the end report.json, predictions_test.csv, confusion.csv and, with the `plots` extra,
+metrics.jsonl, splits.csv, train_lists.txt (the lists that pretraining may read), checkpoints/; at the end report.json, predictions_test.csv, confusion.csv and, with the `plots` extra,
 confusion.png and loss.png. `python -m beautybert.predict` uses the folder.
 
 Letters: N tokens in a micro-batch, B lists in it, C classes.

@@ -76,9 +76,8 @@ def add_words(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokeniz
     for text in texts:
         occurrences.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)))
     words = list(occurrences)
-    unknown = tokenizer.token_to_id("[UNK]")
     encoded = tokenizer.encode_batch_fast(words, add_special_tokens=False)
-    saved = {word: occurrences[word] * (len(e.ids) - 1) for word, e in zip(words, encoded) if len(e.ids) > 1 and unknown not in e.ids}
+    saved = {word: occurrences[word] * (len(e.ids) - 1) for word, e in zip(words, encoded) if len(e.ids) > 1}  # an unknown word is one [UNK]
     described, known = json.loads(tokenizer.to_str()), len(token_list(tokenizer))
     chosen = sorted(saved, key=lambda word: (-saved[word], word))[:count]
     described["model"]["vocab"] |= {word: known + i for i, word in enumerate(chosen)}
