@@ -37,6 +37,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import beautybert
 from beautybert import runlog
+from beautybert.attention import to_device
 from beautybert.baselines import majority_accuracy, tfidf_linear_svc
 from beautybert.batching import DROPOUT, SPLIT, Example, cut_head_and_tail, keyed_generator, keyed_seed, labelled_batch, shuffled_numbers
 from beautybert.checkpoint import check_identity, file_checksum, newest_checkpoint, read_checkpoint, save_checkpoint
@@ -44,7 +45,7 @@ from beautybert.config import changed_options, option, raise_problems, run_comma
 from beautybert.distributed import Ranks, amp_dtype, deferred_signals, disconnects, sum_over_ranks, wait_for_ranks
 from beautybert.metrics import classification_report, confusion_matrix, fit_temperature
 from beautybert.model import HEADS, SIZES, BertForSequenceClassification, config_of_size
-from beautybert.optim import SCHEDULES, layerwise_factor, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
+from beautybert.optim import SCHEDULES, FiniteGuard, layerwise_factor, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from beautybert.pretrained import classifier_fields, load_weights, read_config, read_weights, resolve, start_classifier, write_model
 from beautybert.products import SCHEMES, SPLITS, check_splits, label_list, read_label_map, read_products, relabel, split_products, splits_fingerprint
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
@@ -180,7 +181,7 @@ def main(config: Config) -> dict:
     total_steps = config.max_steps if config.max_steps is not None else math.ceil(config.epochs * total / config.batch_size)
     eval_interval = config.eval_interval or math.ceil(total / config.batch_size)
     frequency = Counter(example.label_id for example in examples["train"])
-    weights = torch.tensor([total / (len(labels) * frequency[i]) if config.class_weights else 1.0 for i in range(len(labels))], device=device)  # (C,)
+    weights = torch.tensor([total / (len(labels) * frequency[i]) if config.class_weights else 1.0 for i in range(len(labels))])  # (C,)
 
     def training_batch(step: int, i: int):
         """Micro-batch i of the step's `per_step`."""
@@ -202,6 +203,7 @@ def main(config: Config) -> dict:
                            factor_of=lambda name: layerwise_factor(name, bert_config.num_hidden_layers, config.layer_decay, config.head_factor))
     dtype = amp_dtype(config.amp, device)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    guard = FiniteGuard(optimizer, device)
 
     # ==== resume: these, weights, moments and scaler are all that the loop changes ====================================
     done, tokens_seen, best, valid = 0, 0, None, None  # best: {"step", "value", "checksum"} of model.safetensors; valid: the last evaluation
@@ -292,44 +294,47 @@ def main(config: Config) -> dict:
         clock, tokens_at_log = time.perf_counter(), tokens_seen
         for step in range(done + 1, total_steps + 1):
             # ---- one optimizer step ----------------------------------------------------------------------------------
-            batches = [(i, training_batch(step, i).to(device)) for i in range(ranks.rank, per_step, ranks.world_size)]
+            batches = [(i, training_batch(step, i)) for i in range(ranks.rank, per_step, ranks.world_size)]
             mine = [sum(weights[b.label_ids].sum().item() for _, b in batches), sum(len(b.input_ids) for _, b in batches), len(received)]
-            weight, tokens, stop = sum_over_ranks(torch.tensor(mine, dtype=torch.float64, device=device)).tolist()
+            weight, tokens, stop = sum_over_ranks(torch.tensor(mine, dtype=torch.float64)).tolist()  # on the host: no GPU is waited for
             lr = learning_rate(step, total_steps, peak_lr, config.warmup, config.schedule)
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["lr_factor"]
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             for n, (i, batch) in enumerate(batches, start=1):
+                batch, label_weights = batch.to(device), to_device(weights[batch.label_ids], device)  # (B,)
                 torch.manual_seed(keyed_seed(seed, DROPOUT, step, i))
                 with nullcontext() if n == len(batches) or ranks.world_size == 1 else network.no_sync():
                     with torch.autocast(device.type, dtype) if dtype else nullcontext():
                         logits = network(batch.input_ids, batch.position_ids, batch.segments)  # (B, C)
                         losses = F.cross_entropy(logits.float(), batch.label_ids, reduction="none", label_smoothing=config.label_smoothing)  # (B,)
-                        loss = (losses * weights[batch.label_ids]).sum()
+                        loss = (losses * label_weights).sum()
                     scaler.scale(loss * (ranks.world_size / weight)).backward()  # DistributedDataParallel averages over the ranks
                 loss_sum += loss.detach()
             scaler.unscale_(optimizer)
-            grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf).item()
-            loss = sum_over_ranks(loss_sum).item() / weight
-            overflow = scaler.is_enabled() and scaler.get_scale() > 1 and not math.isfinite(grad_norm)  # fp16: the scaler skips the step
-            if not math.isfinite(loss) or not (math.isfinite(grad_norm) or overflow):
-                raise ValueError(f"step {step}: loss {loss}, gradient norm {grad_norm}; the weights are still those of step {step - 1}, "
-                                 f"the last checkpoint is of step {saved_at}. A lower --lr or --amp none may help")
+            grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
+            loss = sum_over_ranks(loss_sum) / weight
+            logs = step % config.log_interval == 0 or step == total_steps
+            evaluates = step == total_steps or step % eval_interval == 0
+            saves = step == total_steps or stop or (config.save_interval and step % config.save_interval == 0)
+            guard.watch(step, loss, grad_norm, scaler)
+            if logs or evaluates or saves or scaler.is_enabled():
+                guard.check(saved_at)  # the only place where the host waits for the GPU
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad(set_to_none=True)
             # ----------------------------------------------------------------------------------------------------------
             tokens_seen += int(tokens)
-            if step % config.log_interval == 0 or step == total_steps:
+            if logs:
                 speed = (tokens_seen - tokens_at_log) / (time.perf_counter() - clock)
-                log.write(step, "train", loss=loss, lr=lr, grad_norm=grad_norm, tokens=tokens_seen, tokens_per_second=round(speed, 1),
+                log.write(step, "train", loss=loss.item(), lr=lr, grad_norm=grad_norm.item(), tokens=tokens_seen, tokens_per_second=round(speed, 1),
                           epoch=step * config.batch_size / total)
-                log.show_step(step, loss, lr, speed)
+                log.show_step(step, loss.item(), lr, speed)
                 clock, tokens_at_log = time.perf_counter(), tokens_seen
             paused = time.perf_counter()
-            if step == total_steps or step % eval_interval == 0:
+            if evaluates:
                 valid = evaluate(step)
-            if step == total_steps or stop or (config.save_interval and step % config.save_interval == 0):
+            if saves:
                 save(step)
                 saved_at = step
             clock += time.perf_counter() - paused  # the speed is that of training alone

@@ -45,7 +45,7 @@ from beautybert.examples import choose_riddles, guess, masked_as_text, masked_ra
 from beautybert.masking import UNITS, Vocabulary
 from beautybert.metrics import mlm_metrics, mlm_sums
 from beautybert.model import SIZES, BertForMaskedLM, config_of_size
-from beautybert.optim import SCHEDULES, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
+from beautybert.optim import SCHEDULES, FiniteGuard, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from beautybert.pretrained import add_word_embeddings, load_weights, read_config, read_masked_lm, resolve, write_model
 from beautybert.tokenizer import add_words, learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
 
@@ -218,6 +218,7 @@ def main(config: Config) -> dict:
     optimizer = make_adamw(model, peak_lr, config.weight_decay)
     dtype = amp_dtype(config.amp, device)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    guard = FiniteGuard(optimizer, device)
 
     def autocast():
         return torch.autocast(device.type, dtype) if dtype else nullcontext()
@@ -294,7 +295,7 @@ def main(config: Config) -> dict:
             # ---- one optimizer step ----------------------------------------------------------------------------------
             batches = [(i, training_batch(step, i).to(device)) for i in range(ranks.rank, per_step, ranks.world_size)]
             mine = [sum(len(b.target_ids) for _, b in batches), sum(len(b.input_ids) for _, b in batches), len(received)]
-            targets, tokens, stop = sum_over_ranks(torch.tensor(mine, dtype=torch.float64, device=device)).tolist()
+            targets, tokens, stop = sum_over_ranks(torch.tensor(mine, dtype=torch.float64)).tolist()  # on the host: no GPU is waited for
             targets = max(targets, 1)  # a batch of [UNK] alone has none
             lr = learning_rate(step, total_steps, peak_lr, config.warmup, config.schedule)
             for group in optimizer.param_groups:
@@ -309,27 +310,29 @@ def main(config: Config) -> dict:
                     scaler.scale(loss * (ranks.world_size / targets)).backward()  # DistributedDataParallel averages over the ranks
                 loss_sum += loss.detach()
             scaler.unscale_(optimizer)
-            grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf).item()
-            loss = sum_over_ranks(loss_sum).item() / targets
-            overflow = scaler.is_enabled() and scaler.get_scale() > 1 and not math.isfinite(grad_norm)  # fp16: the scaler skips the step
-            if not math.isfinite(loss) or not (math.isfinite(grad_norm) or overflow):
-                raise ValueError(f"step {step}: loss {loss}, gradient norm {grad_norm}; the weights are still those of step {step - 1}, "
-                                 f"the last checkpoint is of step {saved_at}. A lower --lr or --amp none may help")
+            grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
+            loss = sum_over_ranks(loss_sum) / targets
+            logs = step % config.log_interval == 0 or step == total_steps
+            evaluates = step == total_steps or (eval_interval and step % eval_interval == 0)
+            saves = step == total_steps or stop or (config.save_interval and step % config.save_interval == 0)
+            guard.watch(step, loss, grad_norm, scaler)
+            if logs or evaluates or saves or scaler.is_enabled():
+                guard.check(saved_at)  # the only place where the host waits for the GPU
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad(set_to_none=True)
             # ----------------------------------------------------------------------------------------------------------
             tokens_seen += int(tokens)
-            if step % config.log_interval == 0 or step == total_steps:
+            if logs:
                 speed = (tokens_seen - tokens_at_log) / (time.perf_counter() - clock)
-                log.write(step, "train", loss=loss, lr=lr, grad_norm=grad_norm, targets=int(targets), tokens=tokens_seen,
+                log.write(step, "train", loss=loss.item(), lr=lr, grad_norm=grad_norm.item(), targets=int(targets), tokens=tokens_seen,
                           tokens_per_second=round(speed, 1), epoch=order.epoch_of(step * per_step - 1))
-                log.show_step(step, loss, lr, speed)
+                log.show_step(step, loss.item(), lr, speed)
                 clock, tokens_at_log = time.perf_counter(), tokens_seen
             paused = time.perf_counter()
-            if step == total_steps or (eval_interval and step % eval_interval == 0):
+            if evaluates:
                 valid = evaluate(step)
-            if step == total_steps or stop or (config.save_interval and step % config.save_interval == 0):
+            if saves:
                 save(step)
                 saved_at = step
             clock += time.perf_counter() - paused  # the speed is that of training alone

@@ -24,6 +24,11 @@ except ImportError:
     varlen_attn = None
 
 
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on `device`. The copy to a GPU takes its place among the GPU's work, and the host does not wait for it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 @dataclass(frozen=True)
 class Segments:
     """Where the documents of a micro-batch lie.
@@ -45,10 +50,10 @@ class Segments:
         offsets[1:] = torch.tensor(lengths).cumsum(0)
         return cls(lengths, offsets, max(lengths)).to(torch.device(device))
 
-    def to(self, device: torch.device, non_blocking: bool = False) -> Segments:
+    def to(self, device: torch.device) -> Segments:
         """The same segments with `offsets` on `device`."""
         flash = varlen_attn is not None and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-        return Segments(self.lengths, self.offsets.to(device, non_blocking=non_blocking), self.longest, flash)
+        return Segments(self.lengths, to_device(self.offsets, device), self.longest, flash)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:

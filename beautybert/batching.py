@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beautybert.attention import Segments
+from beautybert.attention import Segments, to_device
 from beautybert.corpus import TokenCache
 from beautybert.masking import IGNORED, Vocabulary, mask_tokens, mask_units
 
@@ -141,11 +141,9 @@ class MicroBatch:
     target_ids: Tensor
 
     def to(self, device: torch.device) -> MicroBatch:
-        """The same micro-batch on `device`; the copy to a GPU overlaps with the host's work."""
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-        return MicroBatch(move(self.input_ids), move(self.position_ids), self.segments.to(device), move(self.target_positions), move(self.target_ids))
+        """The same micro-batch on `device`."""
+        return MicroBatch(to_device(self.input_ids, device), to_device(self.position_ids, device), self.segments.to(device), to_device(self.target_positions, device),
+                          to_device(self.target_ids, device))
 
 
 def join_windows(cache: TokenCache, windows: Windows, chosen: np.ndarray, cls_id: int, sep_id: int) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +191,7 @@ class LabelledBatch:
 
     def to(self, device: torch.device) -> LabelledBatch:
         """The same micro-batch on `device`."""
-        return LabelledBatch(self.input_ids.to(device), self.position_ids.to(device), self.segments.to(device), self.label_ids.to(device))
+        return LabelledBatch(to_device(self.input_ids, device), to_device(self.position_ids, device), self.segments.to(device), to_device(self.label_ids, device))
 
 
 def cut_head_and_tail(ids: Sequence[int], room: int) -> list[int]:

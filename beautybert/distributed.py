@@ -50,11 +50,11 @@ class Ranks:
         return self.rank == 0
 
     def connect(self) -> None:
-        """Join the other ranks: NCCL between GPUs, gloo between CPUs."""
+        """Join the other ranks: NCCL for tensors on GPUs, gloo for those on the host, which so never wait for a GPU."""
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.world_size > 1:
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            dist.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
 
 
 def disconnects(when_memory_is_short: str) -> Callable[[Callable], Callable]:
@@ -79,7 +79,7 @@ def disconnects(when_memory_is_short: str) -> Callable[[Callable], Callable]:
                 raise
             finally:
                 gc.collect()  # DistributedDataParallel stands in a circle of references
-                if dist.is_initialized() and not (failed and dist.get_backend() == "nccl"):
+                if dist.is_initialized() and not (failed and torch.cuda.is_available()):
                     dist.destroy_process_group()
         return guarded
     return decorate

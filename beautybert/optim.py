@@ -1,4 +1,4 @@
-"""Which parameters decay, AdamW and its state as named tensors, and the learning rate at a step."""
+"""Which parameters decay, AdamW and its state as named tensors, the learning rate at a step, and when to stop updating."""
 
 from __future__ import annotations
 
@@ -34,6 +34,34 @@ def layerwise_factor(name: str, layers: int, layer_decay: float, head_factor: fl
     if name.startswith("bert.embeddings."):
         return layer_decay ** layers
     return head_factor if name.startswith("classifier.") else 1.0
+
+
+class FiniteGuard:
+    """Keeps an optimizer from every update from the first loss or gradient on that is not finite, without waiting for the device.
+
+    Fused optimizers skip an update where their `found_inf` is 1 (torch's own GradScaler works by that); it is set on the device in each
+    step and read back only by `check`. So the weights stay those before the first bad step, however much later it is noticed.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device):
+        self.optimizer = optimizer
+        self.bad = torch.zeros(3, dtype=torch.float64, device=device)  # step (0: none yet), loss, gradient norm
+
+    def watch(self, step: int, loss: Tensor, grad_norm: Tensor, scaler: torch.amp.GradScaler) -> None:
+        """Look at a step between its gradients and its update. A scaler that can still lower its scale deals with gradients alone."""
+        scaled = scaler.is_enabled() and scaler.get_scale() > 1
+        finite = loss.isfinite() if scaled else loss.isfinite() & grad_norm.isfinite()
+        this = torch.stack([torch.full_like(loss, step), loss, grad_norm.to(loss.dtype)])
+        self.bad = torch.where((self.bad[0] > 0) | finite, self.bad, this)
+        if not scaler.is_enabled():
+            self.optimizer.found_inf = (self.bad[0] > 0).float()
+
+    def check(self, saved_at: int) -> None:
+        """ValueError that names the first bad step, if there was one. It waits for the device."""
+        step, loss, grad_norm = self.bad.tolist()
+        if step:
+            raise ValueError(f"step {step:.0f}: loss {loss}, gradient norm {grad_norm}; the weights are still those of step {step - 1:.0f}, "
+                             f"the last checkpoint is of step {saved_at}. A lower --lr or --amp none may help")
 
 
 def learning_rate(step: int, total_steps: int, peak: float, warmup: float, schedule: str) -> float:
