@@ -8,8 +8,8 @@ Eight GPUs:
     torchrun --nproc-per-node 8 train_cls.py ...the same flags, a batch of 8 x --micro-batch-size lists or a multiple
 
 It writes to --out: the best model so far in Hugging Face layout (model.safetensors, config.json, tokenizer files), labels.json, run.json,
-metrics.jsonl, splits.csv, train_lists.txt (the lists that pretraining may read), checkpoints/; at the end report.json, predictions_test.csv, confusion.csv and, with the `plots` extra,
-confusion.png and loss.png. `python -m beautybert.predict` uses the folder.
+metrics.jsonl, splits.csv, train_lists.txt (the lists that pretraining may read), checkpoints/; at the end report.json,
+predictions_test.csv, confusion.csv and, with the `plots` extra, confusion.png and loss.png. `python -m beautybert.predict` uses the folder.
 
 Letters: N tokens in a micro-batch, B lists in it, C classes.
 """
@@ -47,7 +47,8 @@ from beautybert.metrics import classification_report, confusion_matrix, fit_temp
 from beautybert.model import HEADS, SIZES, BertForSequenceClassification, config_of_size
 from beautybert.optim import SCHEDULES, FiniteGuard, layerwise_factor, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from beautybert.pretrained import classifier_fields, load_weights, read_config, read_weights, resolve, start_classifier, write_model
-from beautybert.products import SCHEMES, SPLITS, check_splits, label_list, read_label_map, read_products, relabel, split_products, splits_fingerprint
+from beautybert.products import (SCHEMES, SPLITS, check_splits, check_unread, label_list, read_label_map, read_products, relabel, split_products,
+                                 splits_fingerprint)
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
 
 EVALUATION_BATCH = 32  # lists; fixed, so that neither flags nor ranks change a logit
@@ -63,7 +64,7 @@ class Config:
     labels: str = option("full", "labels as in the files, without redundant ones, or families", choices=SCHEMES)
     min_per_label: int = option(5, "labels with fewer different lists are left out")
     split: str = option("list", "what never stands on two sides: a list, or a brand with all its lists", choices=("list", "brand"))
-    split_seed: int = option(0, "decides which lists are on which side, under all --labels and every --seed")
+    split_seed: int = option(0, "decides which lists are on which side, whatever --labels and --seed; that of the lists that --init was pretrained on")
     init: str = option("scratch", "folder in Hugging Face layout, such as a train_mlm.py run, hub name, or scratch")
     size: str = option("tiny", "of --init scratch", choices=tuple(SIZES))
     vocab_size: int = option(2000, "WordPiece tokens learned from the training lists by --init scratch")
@@ -135,7 +136,8 @@ def main(config: Config) -> dict:
     # ==== data: text and label travel in one record ===================================================================
     products, counts = read_products(config.cosmetics, config.sephora, config.label_table)
     all_sides = split_products(products, config.split, keyed_generator(config.split_seed, SPLIT))  # the same under all --labels
-    sides = relabel(all_sides, read_label_map(config.label_table, config.labels), config.min_per_label, counts)
+    check_splits(all_sides, config.split)  # before labels are left out: train_lists.txt is made of them
+    sides, counts = relabel(all_sides, read_label_map(config.label_table, config.labels), config.min_per_label, counts)
     labels = label_list(sides)
     show(f"products: {counts}")
     show(f"split: {check_splits(sides, config.split)}")
@@ -144,6 +146,7 @@ def main(config: Config) -> dict:
     # ==== tokenizer and shape of the model ============================================================================
     if config.init != "scratch":
         folder = resolve(config.init)
+        check_unread(folder, [*sides["valid"], *sides["test"]])
         tokenizer, bert_config = read_tokenizer(folder), read_config(folder)
     else:
         folder = out
@@ -208,7 +211,7 @@ def main(config: Config) -> dict:
     # ==== resume: these, weights, moments and scaler are all that the loop changes ====================================
     done, tokens_seen, best, valid = 0, 0, None, None  # best: {"step", "value", "checksum"} of model.safetensors; valid: the last evaluation
     identity = {"data": data_id, "tokenizer": tokenizer_fingerprint(tokenizer), "model": bert_config.to_dict(), "labels": labels,
-                **{name: getattr(config, name) for name in ("seed", "batch_size", "micro_batch_size", "max_length", "head", "select_by")}}
+                **{name: getattr(config, name) for name in ("split", "split_seed", "seed", "batch_size", "micro_batch_size", "max_length", "head", "select_by")}}
     if config.resume:
         checkpoint = newest_checkpoint(out, show)
         if checkpoint:

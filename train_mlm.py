@@ -47,7 +47,7 @@ from beautybert.metrics import mlm_metrics, mlm_sums
 from beautybert.model import SIZES, BertForMaskedLM, config_of_size
 from beautybert.optim import SCHEDULES, FiniteGuard, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from beautybert.pretrained import add_word_embeddings, load_weights, read_config, read_masked_lm, resolve, write_model
-from beautybert.tokenizer import add_words, learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
+from beautybert.tokenizer import ADDED_WORDS_VERSION, add_words, learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
 
 VALIDATION_MASK_PROB, VALIDATION_TOKENS = 0.15, 4096  # whatever --mask-prob and --micro-batch-tokens are, so that runs can be compared
 
@@ -149,13 +149,13 @@ def main(config: Config) -> dict:
         bert_config = replace(bert_config, hidden_dropout_prob=config.dropout)
     if len(token_list(tokenizer)) > bert_config.vocab_size:
         raise ValueError(f"{folder}: the tokenizer has {len(token_list(tokenizer)):,} ids, the word embeddings of config.json only {bert_config.vocab_size:,}")
-    new_words: list[str] = []
+    base_tokenizer, new_words = tokenizer, []
     if config.add_vocab:
-        known, folder_of_words = tokenizer, cache_dir / f"vocabulary-{corpus_id}-{tokenizer_fingerprint(tokenizer)}-{config.add_vocab}"
-        tokenizer = read_tokenizer(once_per_machine(folder_of_words, lambda unfinished: write_tokenizer(
-            add_words(known, read_texts(config.data, config.text_fields), config.add_vocab), unfinished, config.max_length), ranks))
-        new_words = token_list(tokenizer)[len(token_list(known)):]
-        show(f"vocabulary: {len(new_words):,} words more: {', '.join(new_words[:6])} ...")
+        longer = once_per_machine(cache_dir / f"vocabulary-{corpus_id}-{tokenizer_fingerprint(tokenizer)}-{config.add_vocab}-{ADDED_WORDS_VERSION}", lambda unfinished: write_tokenizer(
+            add_words(base_tokenizer, read_texts(config.data, config.text_fields), config.add_vocab), unfinished, config.max_length), ranks)
+        tokenizer = read_tokenizer(longer)
+        new_words = token_list(tokenizer)[len(token_list(base_tokenizer)):]
+        show(f"vocabulary: {len(new_words):,} words more, first those that cost the most pieces: {', '.join(new_words[:6])}")
     if config.max_length > bert_config.max_position_embeddings:
         raise ValueError(f"--max-length {config.max_length} is over the {bert_config.max_position_embeddings} positions of --init {config.init}")
     vocabulary, special = Vocabulary.of(tokenizer), special_ids(tokenizer)
@@ -169,7 +169,8 @@ def main(config: Config) -> dict:
         model, report = read_masked_lm(folder, bert_config)
         show(f"{folder}: {report}")
     if new_words:
-        bert_config = add_word_embeddings(model, len(token_list(known)), [encoded.ids for encoded in known.encode_batch_fast(new_words, add_special_tokens=False)])
+        pieces = [encoded.ids for encoded in base_tokenizer.encode_batch_fast(new_words, add_special_tokens=False)]
+        bert_config = add_word_embeddings(model, len(token_list(base_tokenizer)), pieces)
     model.bert.encoder.recompute = config.gradient_checkpointing
     model.to(device).train()
     show(f"model: {sum(p.numel() for p in model.parameters()):,} parameters, {bert_config.num_hidden_layers} layers of {bert_config.hidden_size}, "
@@ -226,7 +227,7 @@ def main(config: Config) -> dict:
     # ==== resume: these four, weights, moments and scaler are all that the loop changes ================================
     done, tokens_seen, valid, history = 0, 0, None, []  # valid: the last evaluation; history: every validation loss
     identity = {"corpus": corpus_id, "tokenizer": tokenizer_fingerprint(tokenizer), "model": bert_config.to_dict(),
-                **{name: getattr(config, name) for name in ("seed", "batch_tokens", "micro_batch_tokens", "max_length", "valid_fraction", "mask_prob", "mask_unit")}}
+                **{name: getattr(config, name) for name in ("add_vocab", "seed", "batch_tokens", "micro_batch_tokens", "max_length", "valid_fraction", "mask_prob", "mask_unit")}}
     if config.resume:
         checkpoint = newest_checkpoint(out, show)
         if checkpoint:

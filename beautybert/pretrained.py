@@ -161,15 +161,19 @@ def read_masked_lm(folder: Path, config: BertConfig) -> tuple[BertForMaskedLM, L
         raise ValueError(f"{folder}: {error}") from None
 
 
-def add_word_embeddings(model: BertForMaskedLM, known: int, pieces: Sequence[Sequence[int]]) -> BertConfig:
+def add_word_embeddings(model: BertForMaskedLM, known_ids: int, pieces: Sequence[Sequence[int]]) -> BertConfig:
     """Append a word for each entry of `pieces`, the ids of the tokens that it was cut into before; returns the config of the longer model.
 
-    They follow the first `known` ids, those that have a token; rows beyond, which some checkpoints are padded with, are given up.
-    A new word begins as the mean of its pieces, in the embeddings, which are the decoder too, and in the decoder's bias.
+    They follow the first `known_ids` ids, those that have a token; rows beyond, which some checkpoints are padded with, are given up.
+    A new word begins as the mean of its pieces (as in Gee et al. 2022, arXiv:2402.09977), in the embeddings, which are the decoder too,
+    and in the decoder's bias.
     """
     words, head = model.bert.embeddings.word_embeddings, model.cls["predictions"]
     with torch.no_grad():
-        weight, bias = (torch.cat([old[:known], torch.stack([old[list(ids)].mean(0) for ids in pieces])]) for old in (words.weight, head.bias))
+        new_rows = torch.stack([words.weight[list(ids)].mean(0) for ids in pieces])  # (words, D)
+        new_biases = torch.stack([head.bias[list(ids)].mean() for ids in pieces])  # (words,)
+        weight = torch.cat([words.weight[:known_ids], new_rows])  # (V, D)
+        bias = torch.cat([head.bias[:known_ids], new_biases])  # (V,)
     model.bert.embeddings.word_embeddings = nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=words.padding_idx)
     head.bias = nn.Parameter(bias)
     model.config = replace(model.config, vocab_size=len(weight))

@@ -38,7 +38,7 @@ class Product:
 
 @dataclass
 class ProductCounts:
-    """What became of the rows: dropped[reason] and, of labels with too few lists, the number of lists of each."""
+    """What became of the rows: how many of each source, dropped[reason] and, of labels with too few lists, the number of lists of each."""
 
     rows: Counter = field(default_factory=Counter)
     dropped: Counter = field(default_factory=Counter)
@@ -47,7 +47,7 @@ class ProductCounts:
     def __str__(self) -> str:
         read = sum(self.rows.values())
         lines = [f"{read:,} rows ({', '.join(f'{n:,} {source}' for source, n in self.rows.items())}), {read - sum(self.dropped.values()):,} used; dropped: "
-                 + ", ".join(f"{n:,} {reason}" for reason, n in self.dropped.most_common())]
+                 + ", ".join(f"{n:,} {reason}" for reason, n in self.dropped.most_common() if n)]
         if self.rare:
             lines.append(f"  {len(self.rare)} labels with too few lists: " + ", ".join(f"{label} ({n})" for label, n in sorted(self.rare.items())))
         return "\n".join(lines)
@@ -89,7 +89,7 @@ def read_label_map(path: str | Path, scheme: str) -> dict[str, str]:
 
 
 def read_products(cosmetics: str | Path, sephora: str | Path, label_table: str | Path) -> tuple[list[Product], ProductCounts]:
-    """Every row with a list, once for each label that the files give it.
+    """Every list once for each label that the files give it.
 
     ValueError for an unreadable table, a label that `label_table` does not know, a table without any list.
     """
@@ -111,12 +111,12 @@ def read_products(cosmetics: str | Path, sephora: str | Path, label_table: str |
         if len(products) == before:
             raise ValueError(f"{path}: no row has an ingredient list in {list_column!r}")
     keys = linked_keys([(letters_of(cell), product.key) for cell, product in zip(cells, products)])
-    kept = once_a_label(replace(product, key=key) for product, key in zip(products, keys))
+    kept = without_repeats(replace(product, key=key) for product, key in zip(products, keys))
     counts.dropped["same list and label again"] = len(products) - len(kept)
     return kept, counts
 
 
-def once_a_label(products: Iterable[Product]) -> list[Product]:
+def without_repeats(products: Iterable[Product]) -> list[Product]:
     """The first of those that have both list and label in common."""
     first: dict[tuple[str, str], Product] = {}
     for product in products:
@@ -194,32 +194,53 @@ def _deal(groups: dict[str, list[Product]], rng: np.random.Generator) -> dict[st
     return side_of
 
 
-def relabel(sides: dict[str, list[Product]], names: dict[str, str], min_per_label: int, counts: ProductCounts) -> dict[str, list[Product]]:
-    """The products under the `names` of their labels (`read_label_map`). Those without a name, and labels with fewer than `min_per_label`
-    lists on all sides, are left out, and counted in `counts`.
+def relabel(sides: dict[str, list[Product]], names: dict[str, str], min_per_label: int, counts: ProductCounts) -> tuple[dict[str, list[Product]], ProductCounts]:
+    """The products under the `names` of their labels (`read_label_map`), and `counts` with what that costs: products without a name, and
+    labels with fewer than `min_per_label` lists on all sides together, are left out.
 
     ValueError for fewer than two labels, a label with fewer lists than there are sides, and a side that would be empty.
     """
-    before = sum(map(len, sides.values()))
-    sides = {side: [replace(product, label=names[product.label]) for product in products if names[product.label]] for side, products in sides.items()}
-    named = sum(map(len, sides.values()))
-    sides = {side: once_a_label(products) for side, products in sides.items()}  # two labels of one list may have got the same name
-    lists = Counter(product.label for products in sides.values() for product in products)
-    counts.rare = {label: n for label, n in lists.items() if n < min_per_label}
-    counts.dropped["label is no product type"] = before - named
-    counts.dropped["same list and label again"] += named - lists.total()
-    counts.dropped["label with too few lists"] = sum(counts.rare.values())
-    if len(lists) - len(counts.rare) < 2:
-        raise ValueError(f"only {len(lists) - len(counts.rare)} label(s) with at least --min-per-label {min_per_label} lists: nothing to tell apart")
+    given = sum(map(len, sides.values()))
+    named = {side: [replace(product, label=names[product.label]) for product in products if names[product.label]] for side, products in sides.items()}
+    unique = {side: without_repeats(products) for side, products in named.items()}  # two labels of one list may have got the same name
+    lists = Counter(product.label for products in unique.values() for product in products)
+    rare = {label: n for label, n in lists.items() if n < min_per_label}
+    kept = {side: [product for product in products if product.label not in rare] for side, products in unique.items()}
+
+    dropped = Counter(counts.dropped)
+    dropped["list that training has under another brand"] += counts.rows.total() - dropped.total() - given
+    dropped["label is no product type"] += given - sum(map(len, named.values()))
+    dropped["same list and label again"] += sum(map(len, named.values())) - lists.total()
+    dropped["label with too few lists"] += sum(rare.values())
+
+    if len(lists) - len(rare) < 2:
+        raise ValueError(f"only {len(lists) - len(rare)} label(s) with at least --min-per-label {min_per_label} lists: nothing to tell apart")
     few = {label: n for label, n in lists.items() if min_per_label <= n < len(SPLITS)}
     if few:
         examples = ", ".join(f"{label!r} ({n})" for label, n in sorted(few.items())[:5])
         raise ValueError(f"too few lists for {len(SPLITS)} sides: {examples}; raise --min-per-label to {len(SPLITS)}")
-    sides = {side: [product for product in products if product.label not in counts.rare] for side, products in sides.items()}
-    empty = [side for side, products in sides.items() if not products]
+    empty = [side for side, products in kept.items() if not products]
     if empty:
-        raise ValueError(f"{lists.total() - sum(counts.rare.values())} products leave {' and '.join(empty)} empty; more lists are needed, or --split list where brands are few")
-    return sides
+        raise ValueError(f"{sum(map(len, kept.values()))} products leave {' and '.join(empty)} empty: more lists are needed, with --split brand more brands")
+    return kept, ProductCounts(counts.rows, dropped, rare)
+
+
+def check_unread(run_folder: Path, products: Iterable[Product]) -> None:
+    """ValueError if the model of a train_mlm.py run was pretrained on a list of the `products`, which are to be held out.
+
+    Looked at are the .txt files that its run.json names, as far as they are still there: train_lists.txt is one of them.
+    """
+    try:
+        paths = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))["config"].get("data", [])
+    except (OSError, ValueError, KeyError):
+        return  # no run of ours
+    held_out = {letters_of(product.text) for product in products}
+    for path in paths:
+        if path.endswith(".txt") and Path(path).is_file():
+            read = held_out.intersection(map(letters_of, Path(path).read_text(encoding="utf-8", errors="replace").splitlines()))
+            if read:
+                raise ValueError(f"{run_folder} was pretrained on {path}, which holds {len(read):,} lists of this run's validation and test sides; "
+                                 "use the --split and --split-seed of the run that wrote it")
 
 
 def splits_fingerprint(sides: dict[str, list[Product]]) -> str:

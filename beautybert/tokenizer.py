@@ -15,6 +15,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+ADDED_WORDS_VERSION = 1  # of what add_words chooses: caches are named by it
 MAX_LETTERS = 1000  # of a learned vocabulary; rarer characters become [UNK]
 
 
@@ -70,11 +71,15 @@ def learn_tokenizer(texts: Callable[[], Iterable[str]], vocab_size: int) -> Toke
 def add_words(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokenizer:
     """The tokenizer with `count` whole words of the texts (or as many as there are) as tokens more, at the ids after its own.
 
-    They are the words that cost the most: occurrences times the pieces saved. Longer words that begin with one use it too.
+    They are the words that cost the most: occurrences times the pieces saved. WordPiece takes the longest token that fits, so longer
+    words that begin with a new one are cut anew as well. ValueError for a tokenizer that does not cut texts into words.
     """
+    if tokenizer.pre_tokenizer is None:
+        raise ValueError("the tokenizer has no pre-tokenizer, which BERT's have: it does not say what a word is")
+    normalize = tokenizer.normalizer.normalize_str if tokenizer.normalizer else str
     occurrences: Counter[str] = Counter()
     for text in texts:
-        occurrences.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)))
+        occurrences.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalize(text)))
     words = list(occurrences)
     encoded = tokenizer.encode_batch_fast(words, add_special_tokens=False)
     saved = {word: occurrences[word] * (len(e.ids) - 1) for word, e in zip(words, encoded) if len(e.ids) > 1}  # an unknown word is one [UNK]

@@ -1,12 +1,14 @@
 import csv
+import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from beautybert.ingredients import parse_ingredients
-from beautybert.products import (SCHEMES, SPLITS, Product, ProductCounts, check_splits, label_list, linked_keys, read_label_map, read_products, read_table, relabel,
-                                 split_products)
+from beautybert.products import (SCHEMES, SPLITS, Product, ProductCounts, check_splits, check_unread, label_list, linked_keys, read_label_map, read_products,
+                                 read_table, relabel, split_products)
 from tests.conftest import ROOT
 
 SAMPLE = ROOT / "data" / "sample"
@@ -53,16 +55,16 @@ def test_text_and_label_of_a_record_are_those_of_its_row_in_the_file(sample):
         assert str(parse_ingredients(rows[product.source][product.row][cell])) == product.text
 
 
+@pytest.mark.parametrize("by", ["list", "brand"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_row_is_used_or_counted(sample, scheme):
-    products, counts = sample
-    sides = relabelled(products, counts, scheme)
-    assert sum(counts.rows.values()) == 240 + 755 == sum(map(len, sides.values())) + sum(counts.dropped.values())
-    assert "995 rows (240 cosmetics, 755 sephora)" in str(counts) and "label with too few lists" in str(counts)
+def test_every_row_is_used_or_counted(sample, scheme, by):
+    sides, counts = relabelled(*sample, scheme, by=by)
+    assert sum(counts.rows.values()) == 240 + 755 == sum(map(len, sides.values())) + sum(counts.dropped.values()) and min(counts.dropped.values()) >= 0
+    assert f"995 rows (240 cosmetics, 755 sephora), {sum(map(len, sides.values()))} used" in str(counts)
 
 
 def test_a_list_is_on_the_same_side_under_every_scheme(sample):
-    sides = {scheme: relabelled(*sample, scheme) for scheme in SCHEMES}
+    sides = {scheme: relabelled(*sample, scheme)[0] for scheme in SCHEMES}
     for side in SPLITS:
         full, canonical, group = ({(p.source, p.row) for p in sides[scheme][side]} for scheme in SCHEMES)
         keys = {key for scheme in SCHEMES for other in SPLITS if other != side for key in (p.key for p in sides[scheme][other])}
@@ -76,11 +78,13 @@ def test_drops_are_what_they_are_called(tmp_path):
     files = tables(tmp_path, cosmetics, sephora)
     products, counts = read_products(*files)
     assert counts.dropped == {"no list given": 1, "same list and label again": 1, "empty": 1}
-    sides = relabelled(products, counts, "canonical", files[2])  # soap and Soap have become one label, and their list one product
-    assert counts.dropped == {"no list given": 1, "same list and label again": 3, "label is no product type": 1, "empty": 1, "label with too few lists": 0}
+    sides, counts = relabelled(products, counts, "canonical", files[2])  # soap and Soap have become one label, and their list one product
+    assert counts.dropped == {"no list given": 1, "same list and label again": 3, "label is no product type": 1, "empty": 1, "label with too few lists": 0,
+                              "list that training has under another brand": 0}
+    assert ", 0 " not in str(counts)
     assert Counter(product.label for products in sides.values() for product in products) == {"Serum": 20, "Soap": 20}
     products, counts = read_products(*files)
-    sides = relabelled(products, counts, "full", files[2])
+    sides, counts = relabelled(products, counts, "full", files[2])
     assert counts.rare == {"soap": 2, "small": 1} and label_list(sides) == ["Soap", "serum"] and "soap (2)" in str(counts)
 
 
@@ -172,13 +176,24 @@ def test_missing_broken_and_foreign_files_are_named(tmp_path):
         read_label_map(twice, "full")
 
 
+def test_a_model_that_was_pretrained_on_held_out_lists_is_refused(tmp_path):
+    lists = tmp_path / "train_lists.txt"
+    lists.write_text("Water, Oil\nTalc, Mica\n")
+    (tmp_path / "run.json").write_text(json.dumps({"config": {"data": ["gone.txt", "products.json.gz", str(lists)]}}))
+    product = Product("sephora", 0, "", "water,  OIL.", "", "a")
+    check_unread(tmp_path, [replace(product, text="Water"), replace(product, text="Oil, Water")])
+    with pytest.raises(ValueError, match="was pretrained on .*train_lists.txt, which holds 1 lists of this run's validation and test sides; use the --split and --split-seed"):
+        check_unread(tmp_path, [product])
+    check_unread(tmp_path / "no-run", [product])
+
+
 def numbered(*labels):
     return [Product("cosmetics", i, "", f"text {i}", f"text {i}", label) for i, label in enumerate(labels)]
 
 
 @pytest.mark.parametrize("products, by, min_per_label, message", [
-    (numbered(*["a", "b"] * 20), "brand", 5, "40 products leave valid and test empty; more lists are needed, or --split list where brands are few"),
-    (numbered(*["a", "b"] * 3), "list", 3, "6 products leave (valid|test|valid and test) empty; more lists are needed"),
+    (numbered(*["a", "b"] * 20), "brand", 5, "40 products leave valid and test empty: more lists are needed, with --split brand more brands"),
+    (numbered(*["a", "b"] * 3), "list", 3, "6 products leave (valid|test|valid and test) empty: more lists are needed"),
     (numbered(*["a"] * 9, *["b"] * 2), "list", 1, r"too few lists for 3 sides: 'b' \(2\); raise --min-per-label to 3"),
     (numbered(*["a"] * 9, *["b"] * 2), "list", 3, r"only 1 label\(s\) with at least --min-per-label 3 lists"),
 ])

@@ -68,15 +68,23 @@ def test_learning_is_deterministic_and_keeps_to_the_size():
     assert token_list(one)[:5] == SPECIAL and tokenizer_fingerprint(one) != tokenizer_fingerprint(learn_tokenizer(lambda: product_texts(200, seed=1), 250))
 
 
-def test_the_words_that_cost_the_most_pieces_become_tokens_and_nothing_else_changes(tmp_path):
+def test_the_words_that_cost_the_most_pieces_become_tokens(tmp_path):
     transformers = pytest.importorskip("transformers")
     pieces = ["gly", "##cer", "##in", "##eth", "water", ",", "par", "##aben", "##s", "oil"]
     known = read_tokenizer(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
-    texts = ["Glycerin, water, glycerin", "glycerineth, parabens", "paraben, oil zinc zinc zinc"]  # pieces saved: glycerin 2 x 2, glycerineth 3, parabens 2, paraben 1
+    # pieces saved: glycerin 2 x 2, glycerineth 3, parabens 2, paraben 1
+    texts = ["Glycerin, water, glycerin", "glycerineth, parabens", "paraben, oil zinc zinc zinc"]
     longer = add_words(known, iter(texts), 3)
     assert token_list(longer) == [*token_list(known), "glycerin", "glycerineth", "parabens"]
-    assert longer.encode("GLYCERIN glycerins paraben [MASK]", add_special_tokens=False).tokens == ["glycerin", "glycerin", "##s", "par", "##aben", "[UNK]", "[UNK]", "[UNK]"]
-    assert token_list(add_words(known, texts, 100))[len(token_list(known)):] == ["glycerin", "glycerineth", "parabens", "paraben"], "zinc is unknown and stays so"
+    cut = longer.encode("GLYCERIN glycerins paraben [MASK]", add_special_tokens=False).tokens
+    assert cut == ["glycerin", "glycerin", "##s", "par", "##aben", "[UNK]", "[UNK]", "[UNK]"]
+    all_words = token_list(add_words(known, texts, 100))[len(token_list(known)):]
+    assert all_words == ["glycerin", "glycerineth", "parabens", "paraben"], "zinc is unknown and stays so"
+    known.normalizer = None
+    assert "Glycerin" not in token_list(add_words(known, ["Glycerin"], 9)) and "glycerin" in token_list(add_words(known, ["glycerin"], 9))
+    known.pre_tokenizer = None
+    with pytest.raises(ValueError, match="no pre-tokenizer"):
+        add_words(known, texts, 3)
     write_tokenizer(longer, tmp_path / "longer", 64)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "longer")
     assert theirs("glycerin, oil")["input_ids"][1:-1] == longer.encode("glycerin, oil", add_special_tokens=False).ids == [15, 10, 14]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 import train_cls
+import train_mlm
 from beautybert import runlog
 from beautybert.batching import labelled_batch
 from beautybert.pretrained import read_classifier
@@ -118,16 +119,35 @@ def test_options_change_the_run_and_are_kept_with_it(cls_config, option):
 
 
 def test_what_pretraining_may_read_is_the_training_side_whatever_the_labels_and_the_seed(cls_config):
-    """train_lists.txt holds every training list, no list of validation or test, and is the same file for all runs on one split."""
-    seen = {}
+    """train_lists.txt: all training lists, those of labels that a run leaves out too, and no list of validation or test, under any scheme."""
+    table = pd.read_csv(cls_config.label_table, keep_default_na=False)
+    table.loc[table.label == "Serum", "canonical"] = ""
+    pd.concat([table, pd.DataFrame([("Bandage", "Lipstick", "all", "")], columns=table.columns)]).to_csv(cls_config.label_table, index=False)
+    sephora = pd.read_csv(cls_config.sephora, dtype=str)
+    sephora.loc[sephora.index[:2], "category"] = "Bandage"  # rare under full, a Lipstick under canonical
+    sephora.to_csv(cls_config.sephora, index=False)
+    raw = {"cosmetics": pd.read_csv(cls_config.cosmetics, dtype=str)["Ingredients"], "sephora": sephora["ingredients"]}
+    written, sides = {}, {}
     for name, change in (("full", {}), ("canonical", {"labels": "canonical", "seed": 3}), ("other", {"split_seed": 1})):
         train_cls.main(replace(cls_config, max_steps=0, out=f"{cls_config.out}-{name}", **change))
-        seen[name] = (Path(f"{cls_config.out}-{name}") / "train_lists.txt").read_text(encoding="utf-8").splitlines()
-        table = pd.read_csv(Path(f"{cls_config.out}-{name}") / "splits.csv")
-        raw = {"cosmetics": pd.read_csv(cls_config.cosmetics, dtype=str)["Ingredients"], "sephora": pd.read_csv(cls_config.sephora, dtype=str)["ingredients"]}
-        lists = {side: {raw[source][row] for source, row in zip(rows.source, rows.row)} for side, rows in table.groupby("split")}
-        assert set(seen[name]) == lists["train"] and not set(seen[name]) & (lists["valid"] | lists["test"]) and len(lists["test"]) == 12
-    assert seen["full"] == seen["canonical"] != seen["other"]
+        written[name] = (Path(f"{cls_config.out}-{name}") / "train_lists.txt").read_text(encoding="utf-8").splitlines()
+        splits = pd.read_csv(Path(f"{cls_config.out}-{name}") / "splits.csv")
+        sides[name] = {side: {raw[source][row] for source, row in zip(rows.source, rows.row)} for side, rows in splits.groupby("split")}
+    assert written["full"] == written["canonical"] and set(written["full"]) != set(written["other"]) and len(set(written["full"])) == 96
+    for name in ("full", "canonical"):
+        assert sides[name]["train"] < set(written["full"]) and not set(written["full"]) & (sides[name]["valid"] | sides[name]["test"])
+
+
+def test_a_model_that_read_the_test_lists_is_refused(cls_config, tmp_path):
+    """The same adapted model is good for the split whose lists it read and no other."""
+    train_cls.main(replace(cls_config, max_steps=0))
+    adapted = train_mlm.Config(data=(f"{cls_config.out}/train_lists.txt",), init=cls_config.init, out=f"{cls_config.out}-mlm", cache_dir=str(tmp_path / "cache"), max_steps=1,
+                               batch_tokens=256, micro_batch_tokens=256, max_length=64, add_vocab=4)
+    train_mlm.main(adapted)
+    report = train_cls.main(replace(cls_config, init=adapted.out, out=f"{cls_config.out}-same", seed=5, labels="canonical"))
+    assert math.isfinite(report["loss"])
+    with pytest.raises(ValueError, match=r"was pretrained on .*train_lists.txt, which holds \d+ lists of this run's validation and test sides"):
+        train_cls.main(replace(cls_config, init=adapted.out, out=f"{cls_config.out}-other", split_seed=1))
 
 
 @pytest.mark.parametrize("select_by", ["accuracy", "macro_f1"])
@@ -197,7 +217,7 @@ def test_a_crash_at_any_step_resumes_bit_for_bit(cls_config, monkeypatch, crash_
 
 
 @pytest.mark.parametrize("change, message", [({"seed": 1}, "seed was 0, is now 1"), ({"head": "mlp"}, "head was pooler, is now mlp"), ({"batch_size": 32}, "batch_size was 16, is now 32"),
-                                             ({"split": "brand"}, "data was [0-9a-f]{16}, is now")])
+                                             ({"split": "brand"}, "data was [0-9a-f]{16}, is now .*split was list, is now brand"), ({"split_seed": 1}, "split_seed was 0, is now 1")])
 def test_a_resume_that_would_be_another_run_is_refused_by_name(cls_config, change, message):
     train_cls.main(cls_config)
     with pytest.raises(ValueError, match=message):

@@ -331,10 +331,11 @@ def test_ranks_that_find_different_checkpoints_refuse_to_go_on(config, monkeypat
 
 
 def test_added_words_shorten_the_texts_are_trained_and_go_with_the_model(config, tmp_path, capsys):
-    """The new rows start where add_word_embeddings puts them, learn like the others, survive a resume, and both scripts and transformers read the longer vocabulary."""
+    """The new rows start as the mean of their pieces, learn like the others, survive a resume, and transformers reads the longer vocabulary."""
     transformers = pytest.importorskip("transformers")
     texts = tmp_path / "new.txt"
-    texts.write_text("\n".join(f"{text} cyclopentasiloxane, phenoxyethanol {i}" for i, text in enumerate(product_texts(300))))
+    texts.write_text("\n".join(f"{text} cyclopentasiloxane, phenoxyethanol {i}"
+                               for i, text in enumerate(product_texts(300))))
     config = replace(config, data=(str(texts),))
     train_mlm.main(replace(config, out=config.out + "-plain", max_steps=0))
     longer = replace(config, add_vocab=2, schedule="constant")
@@ -342,11 +343,14 @@ def test_added_words_shorten_the_texts_are_trained_and_go_with_the_model(config,
     train_mlm.main(replace(longer, max_steps=2))
     train_mlm.main(replace(longer, resume=True))
     train_mlm.main(replace(longer, out=config.out + "-whole"))
-    assert "vocabulary: 2 words more: cyclopentasiloxane, phenoxyethanol" in capsys.readouterr().out
+    assert "2 words more, first those that cost the most pieces: cyclopentasiloxane, phenoxyethanol" in capsys.readouterr().out
     size = read_config(Path(config.init)).vocab_size
     zero, whole, resumed = (load_file(Path(config.out + end) / "model.safetensors") for end in ("-zero", "-whole", ""))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
     rows = "bert.embeddings.word_embeddings.weight"
+    pieces = read_tokenizer(config.init).encode("cyclopentasiloxane", add_special_tokens=False).ids
+    assert len(pieces) > 2 and torch.equal(zero[rows][:size], load_file(Path(config.init) / "model.safetensors")[rows])
+    torch.testing.assert_close(zero[rows][size], zero[rows][pieces].mean(0))
     assert len(zero[rows]) == size + 2 and (whole[rows][size:] != zero[rows][size:]).any(1).all()
     tokens = [json.loads((Path(config.out + end) / "run.json").read_text())["data"]["tokens"] for end in ("-plain", "-zero")]
     assert tokens[1] < tokens[0] - 2 * 300

@@ -12,7 +12,7 @@ Two more, equal but for the head, are trained on the lists that products.py read
 
     honest      the report's head, and the pooler head
 
-All start from nothing with a small BERT unless --init names a checkpoint. Letters: see train_cls.py.
+All start from nothing with the tiny BERT unless --init names a checkpoint; the report's was an adapted BERT-base, and its learning rate is not known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import argparse
 import math
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -59,7 +58,8 @@ def encode(rows: Sequence[Row], tokenizer: Tokenizer, labels: Sequence[str]) -> 
     """The first `MAX_LENGTH` tokens of each text, with its label."""
     special, label_id = special_ids(tokenizer), {label: i for i, label in enumerate(labels)}
     encoded = tokenizer.encode_batch_fast([text for text, _ in rows], add_special_tokens=False)
-    return [Example(np.array([special["[CLS]"], *e.ids[:MAX_LENGTH - 2], special["[SEP]"]]), label_id[label]) for e, (_, label) in zip(encoded, rows)]
+    return [Example(np.array([special["[CLS]"], *e.ids[:MAX_LENGTH - 2], special["[SEP]"]]), label_id[label])
+            for e, (_, label) in zip(encoded, rows)]
 
 
 def train(rows: Sequence[Row], labels: Sequence[str], head: str, args: argparse.Namespace) -> tuple[BertForSequenceClassification, Tokenizer]:
@@ -105,7 +105,8 @@ def show(name: str, training: Sequence[Row], test: Sequence[Row], right: int) ->
     unseen = sum(label not in trained for _, label in test) / len(test)
     without = sum(bool(parse_ingredients(text).reason) for text, _ in test) / len(test)
     share = sum(label == majority for _, label in test) / len(test)
-    print(f"| {name} | {len(training):,} | {len(test):,} | {len(trained)} | {unseen:.1%} | {without:.1%} | {share:.2%} | {right / len(test):.2%} ({right}) |", flush=True)
+    print(f"| {name} | {len(training):,} | {len(test):,} | {len(trained)} | {unseen:.1%} | {without:.1%} | {share:.2%} | "
+          f"{right / len(test):.2%} ({right}) |", flush=True)
 
 
 def main() -> None:
@@ -121,8 +122,6 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    for path in (args.cosmetics, args.sephora):
-        assert Path(path).is_file(), f"{path}: no such file"
 
     print("| evaluation | training rows | test rows | labels trained | test rows with an untrained label | test texts without a list | majority | right |\n"
           "|---|---|---|---|---|---|---|---|")
@@ -135,7 +134,7 @@ def main() -> None:
 
     products, counts = read_products(args.cosmetics, args.sephora, args.label_table)
     split = split_products(products, "list", keyed_generator(0, SPLIT))
-    sides = relabel(split, read_label_map(args.label_table, "full"), 5, counts)
+    sides, _ = relabel(split, read_label_map(args.label_table, "full"), 5, counts)
     training, test = ([(product.text, product.label) for product in sides[side]] for side in ("train", "test"))
     labels = sorted({label for _, label in training})
     for head in ("mlm-logits", "pooler"):
