@@ -281,7 +281,8 @@ def main(config: Config) -> dict:
             if ranks.first:
                 write_model(out, model, bert_config, classifier_fields(labels, config.head, 1.0, config.max_length))
                 best["checksum"] = file_checksum(out / "model.safetensors")
-        log.say(f"validation at step {step}: loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.1%}, top 3 {metrics['top3']:.1%}, macro-F1 {metrics['macro_f1']:.3f}"
+        log.say(f"validation at step {step}: loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.1%}, top 3 {metrics['top3']:.1%}, "
+                f"macro-F1 {metrics['macro_f1']:.3f}"
                 + (" (best so far)" if best["step"] == step else ""))
         return metrics
 
@@ -357,7 +358,8 @@ def main(config: Config) -> dict:
     log.write(saved_at, "test", **{name: report[name] for name in ("loss", "accuracy", "top3", "macro_f1", "ece")})
     log.close()
     texts, names = ({side: [getattr(product, name) for product in sides[side]] for side in SPLITS} for name in ("text", "label"))
-    report = {"labels": config.labels, "split": config.split, "sizes": {side: len(sides[side]) for side in SPLITS}, "best_step": best["step"], "best_valid": best["value"],
+    report = {"labels": config.labels, "split": config.split, "sizes": {side: len(sides[side]) for side in SPLITS},
+              "best_step": best["step"], "best_valid": best["value"],
               "majority_accuracy": majority_accuracy(names["train"], names["test"]), **report}
     if ranks.first:
         report["tfidf_linear_svc"] = tfidf_linear_svc(texts["train"], names["train"], texts["test"], names["test"])
@@ -371,8 +373,8 @@ def main(config: Config) -> dict:
         pandas.DataFrame(confusion, labels, labels).rename_axis("label \\ prediction").to_csv(out / "confusion.csv")
         pictures = [str(path) for path in (runlog.plot_losses(out), runlog.plot_confusion(out, confusion, labels)) if path]
         svc = report["tfidf_linear_svc"]
-        show(f"test, {report['sizes']['test']:,} lists, {len(labels)} labels: accuracy {report['accuracy']:.1%}, top 3 {report['top3']:.1%}, macro-F1 {report['macro_f1']:.3f}, "
-             f"calibration error {report['ece_uncalibrated']:.3f}, at temperature {temperature:.2f} {report['ece']:.3f}\n"
+        show(f"test, {report['sizes']['test']:,} lists, {len(labels)} labels: accuracy {report['accuracy']:.1%}, top 3 {report['top3']:.1%}, "
+             f"macro-F1 {report['macro_f1']:.3f}, calibration error {report['ece_uncalibrated']:.3f}, at temperature {temperature:.2f} {report['ece']:.3f}\n"
              f"  beside it: majority {report['majority_accuracy']:.1%}; TF-IDF + LinearSVC "
              + (f"{svc['accuracy']:.1%}, macro-F1 {svc['macro_f1']:.3f}" if svc else "not run, it needs scikit-learn (pip install -e '.[test]')"))
         for product, i, q in list(zip(sides["test"], predicted.tolist(), probabilities.tolist()))[:5]:

@@ -47,7 +47,8 @@ from beautybert.metrics import mlm_metrics, mlm_sums
 from beautybert.model import SIZES, BertForMaskedLM, config_of_size
 from beautybert.optim import SCHEDULES, FiniteGuard, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from beautybert.pretrained import add_word_embeddings, load_weights, read_config, read_masked_lm, resolve, write_model
-from beautybert.tokenizer import ADDED_WORDS_VERSION, add_words, learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint, write_tokenizer
+from beautybert.tokenizer import (ADDED_WORDS_VERSION, add_words, learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint,
+                                  write_tokenizer)
 
 VALIDATION_MASK_PROB, VALIDATION_TOKENS = 0.15, 4096  # whatever --mask-prob and --micro-batch-tokens are, so that runs can be compared
 
@@ -151,9 +152,9 @@ def main(config: Config) -> dict:
         raise ValueError(f"{folder}: the tokenizer has {len(token_list(tokenizer)):,} ids, the word embeddings of config.json only {bert_config.vocab_size:,}")
     base_tokenizer, new_words = tokenizer, []
     if config.add_vocab:
-        longer = once_per_machine(cache_dir / f"vocabulary-{corpus_id}-{tokenizer_fingerprint(tokenizer)}-{config.add_vocab}-{ADDED_WORDS_VERSION}", lambda unfinished: write_tokenizer(
-            add_words(base_tokenizer, read_texts(config.data, config.text_fields), config.add_vocab), unfinished, config.max_length), ranks)
-        tokenizer = read_tokenizer(longer)
+        name = f"vocabulary-{corpus_id}-{tokenizer_fingerprint(base_tokenizer)}-{config.add_vocab}-{ADDED_WORDS_VERSION}"
+        tokenizer = read_tokenizer(once_per_machine(cache_dir / name, lambda unfinished: write_tokenizer(
+            add_words(base_tokenizer, read_texts(config.data, config.text_fields), config.add_vocab), unfinished, config.max_length), ranks))
         new_words = token_list(tokenizer)[len(token_list(base_tokenizer)):]
         show(f"vocabulary: {len(new_words):,} words more, first those that cost the most pieces: {', '.join(new_words[:6])}")
     if config.max_length > bert_config.max_position_embeddings:
@@ -227,7 +228,8 @@ def main(config: Config) -> dict:
     # ==== resume: these four, weights, moments and scaler are all that the loop changes ================================
     done, tokens_seen, valid, history = 0, 0, None, []  # valid: the last evaluation; history: every validation loss
     identity = {"corpus": corpus_id, "tokenizer": tokenizer_fingerprint(tokenizer), "model": bert_config.to_dict(),
-                **{name: getattr(config, name) for name in ("add_vocab", "seed", "batch_tokens", "micro_batch_tokens", "max_length", "valid_fraction", "mask_prob", "mask_unit")}}
+                **{name: getattr(config, name) for name in ("add_vocab", "seed", "batch_tokens", "micro_batch_tokens", "max_length", "valid_fraction",
+                                                            "mask_prob", "mask_unit")}}
     if config.resume:
         checkpoint = newest_checkpoint(out, show)
         if checkpoint:
@@ -256,7 +258,8 @@ def main(config: Config) -> dict:
         if config.resume:
             runlog.cut_back(out, done if valid else -1)  # without a checkpoint the evaluation of step 0 comes again too
         write_tokenizer(tokenizer, out, bert_config.max_position_embeddings)
-        described = {"config": {name: value for name, value in asdict(config).items() if name != "resume"}, "data": {"fingerprint": corpus_id, "files": {path: os.path.getsize(path) for path in config.data}, **vars(cache.counts)},
+        described = {"config": {name: value for name, value in asdict(config).items() if name != "resume"},
+                     "data": {"fingerprint": corpus_id, "files": {path: os.path.getsize(path) for path in config.data}, **vars(cache.counts)},
                      "versions": {"beautybert": beautybert.__version__, "python": platform.python_version(),
                                   **{library.__name__: library.__version__ for library in (torch, tokenizers, safetensors, numpy)}},
                      "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(), "ranks": ranks.world_size}

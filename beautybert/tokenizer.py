@@ -23,7 +23,8 @@ def read_tokenizer(folder: Path | str) -> Tokenizer:
     """The tokenizer of a checkpoint folder: its tokenizer.json, else its vocab.txt (cased or uncased).
 
     Truncation and padding that the file may ask for are switched off: cutting is batching's business and
-    nothing is padded. A text never gives special ids: "[MASK]" written in one is cut like any word. ValueError if neither file is there, a file is broken, or a special token is missing.
+    nothing is padded. A text never gives special ids: "[MASK]" written in one is cut like any word. ValueError if neither file is there, a
+    file is broken, or a special token is missing.
     """
     folder = Path(folder)
     if (folder / "tokenizer.json").is_file():

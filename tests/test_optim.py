@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from beautybert.model import BertForMaskedLM, BertForSequenceClassification
-from beautybert.optim import SCHEDULES, layerwise_factor, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
+from beautybert.optim import SCHEDULES, FiniteGuard, layerwise_factor, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from tests.conftest import TINY
 
 
@@ -70,3 +72,23 @@ def test_rates_fall_layer_by_layer_and_every_parameter_has_one():
                         if name.startswith(start))
         assert factor[id(p)] == expected, name
     assert {group["weight_decay"] for group in optimizer.param_groups for p in group["params"] if p.ndim < 2} == {0.0}
+
+
+def test_a_step_that_is_not_finite_and_all_after_it_leave_weights_and_moments_alone_and_it_is_named_later():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    optimizer = make_adamw(model, 1e-2, 0.01)
+    guard, scaler = FiniteGuard(optimizer, torch.device("cpu")), torch.amp.GradScaler("cpu", enabled=False)
+    seen = []
+    for step, (loss, grad) in enumerate([(1.0, 1.0), (1.0, 0.5), (1.0, math.nan), (1.0, 1.0), (math.inf, 1.0)], start=1):
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, grad)
+        guard.watch(step, torch.tensor(loss, dtype=torch.float64), torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf), scaler)
+        optimizer.step()
+        seen.append([tensor.clone() for tensor in (*model.parameters(), *optimizer.state[model.weight].values())])
+        if step < 3:
+            guard.check(saved_at=0)
+    assert not torch.equal(seen[0][0], seen[1][0])
+    assert all(torch.equal(one, other) for later in seen[2:] for one, other in zip(seen[1], later))
+    with pytest.raises(ValueError, match="step 3: loss 1.0, gradient norm nan; the weights are still those of step 2, the last checkpoint is of step 1"):
+        guard.check(saved_at=1)

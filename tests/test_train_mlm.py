@@ -317,6 +317,12 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(config):
     assert all(tensor.isfinite().all() for tensor in saved.values())
 
 
+def test_a_loss_that_is_not_finite_is_named_though_it_is_read_back_later(config):
+    with pytest.raises(ValueError, match=r"step ([2-9]|1\d): loss (nan|inf).*the last checkpoint is of step 0"):
+        train_mlm.main(replace(config, lr=1e30, max_steps=30, clip=0.0, warmup=0.0, log_interval=20, save_interval=0, eval_interval=0))
+    assert not metrics(config.out), "no step of a run that has failed is logged"
+
+
 def test_ranks_stop_together_on_a_loss_that_is_not_finite_and_their_processes_end(config, tmp_path):
     done = run_script(replace(config, lr=1e30, max_steps=30, clip=0.0, warmup=0.0), tmp_path, ranks=2)
     assert done.returncode == 1 and done.stderr.count("error: step") == 2 and "Signal 6" not in done.stderr  # torchrun itself may send the slower one 15
