@@ -63,6 +63,17 @@ def test_every_row_is_used_or_counted(sample, scheme, by):
     assert f"995 rows (240 cosmetics, 755 sephora), {sum(map(len, sides.values()))} used" in str(counts)
 
 
+def test_a_split_by_brand_counts_the_lists_that_it_leaves_out():
+    """One list that every brand sells: it stays in training alone."""
+    products = [Product("cosmetics", i, f"brand {i // 4}", "", "common" if i % 4 == 0 else f"list {i}", "ab"[i % 2]) for i in range(80)]
+    sides = split_products(products, "brand", np.random.default_rng(0))
+    left_out = 80 - sum(map(len, sides.values()))
+    assert left_out == sum(p.key == "common" for p in products) - sum(p.key == "common" for p in sides["train"]) > 0
+    _, counts = relabel(sides, {"a": "a", "b": "b"}, 5, ProductCounts(rows=Counter(cosmetics=80)))
+    repeats = sum(p.key == "common" for p in sides["train"]) - 1
+    assert +counts.dropped == Counter({"list that training has under another brand": left_out, "same list and label again": repeats})
+
+
 def test_a_list_is_on_the_same_side_under_every_scheme(sample):
     sides = {scheme: relabelled(*sample, scheme)[0] for scheme in SCHEMES}
     for side in SPLITS:

@@ -205,7 +205,7 @@ def test_a_run_is_evaluated_ten_times_unless_told(config):
 
 def test_everyone_may_read_what_others_may_read(config):
     train_mlm.main(config)
-    modes = {path.name: path.stat().st_mode & 0o777 for path in Path(config.out).rglob("*") if path.is_file()}
+    modes = {str(path.relative_to(config.out)): path.stat().st_mode & 0o777 for path in Path(config.out).rglob("*") if path.is_file()}
     assert set(modes.values()) == {modes["run.json"]}, modes
 
 
