@@ -193,7 +193,7 @@ def test_a_model_that_was_pretrained_on_held_out_lists_is_refused(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"config": {"data": ["gone.txt", "products.json.gz", str(lists)]}}))
     product = Product("sephora", 0, "", "water,  OIL.", "", "a")
     check_unread(tmp_path, [replace(product, text="Water"), replace(product, text="Oil, Water")])
-    with pytest.raises(ValueError, match="was pretrained on .*train_lists.txt, which holds 1 lists of this run's validation and test sides; use the --split and --split-seed"):
+    with pytest.raises(ValueError, match="was trained on .*train_lists.txt, which holds 1 lists of this run's validation and test sides; use the --split and --split-seed"):
         check_unread(tmp_path, [product])
     check_unread(tmp_path / "no-run", [product])
 

@@ -146,8 +146,10 @@ def test_a_model_that_read_the_test_lists_is_refused(cls_config, tmp_path):
     train_mlm.main(adapted)
     report = train_cls.main(replace(cls_config, init=adapted.out, out=f"{cls_config.out}-same", seed=5, labels="canonical"))
     assert math.isfinite(report["loss"])
-    with pytest.raises(ValueError, match=r"was pretrained on .*train_lists.txt, which holds \d+ lists of this run's validation and test sides"):
+    with pytest.raises(ValueError, match=r"was trained on .*train_lists.txt, which holds \d+ lists of this run's validation and test sides"):
         train_cls.main(replace(cls_config, init=adapted.out, out=f"{cls_config.out}-other", split_seed=1))
+    with pytest.raises(ValueError, match="-same/train_lists.txt, which holds"):  # nor the classifier that was made of it
+        train_cls.main(replace(cls_config, init=f"{cls_config.out}-same", out=f"{cls_config.out}-other", split_seed=1, labels="canonical"))
 
 
 @pytest.mark.parametrize("select_by", ["accuracy", "macro_f1"])
