@@ -232,7 +232,7 @@ def check_unread(run_folder: Path, products: Iterable[Product]) -> None:
     """
     try:
         paths = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))["config"].get("data", [])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return  # no run of ours
     held_out = {letters_of(product.text) for product in products}
     for path in (*paths, str(run_folder / "train_lists.txt")):

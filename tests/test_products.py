@@ -196,6 +196,9 @@ def test_a_model_that_was_pretrained_on_held_out_lists_is_refused(tmp_path):
     with pytest.raises(ValueError, match="was trained on .*train_lists.txt, which holds 1 lists of this run's validation and test sides; use the --split and --split-seed"):
         check_unread(tmp_path, [product])
     check_unread(tmp_path / "no-run", [product])
+    for foreign in ("[1]", '{"config": 3}', "{"):
+        (tmp_path / "run.json").write_text(foreign)
+        check_unread(tmp_path, [product])
 
 
 def numbered(*labels):
