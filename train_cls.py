@@ -94,6 +94,7 @@ class Config:
     save_interval: int = option(500, "steps between checkpoints; 0: only at the end")
     keep: int = option(1, "checkpoints kept")
     tensorboard: bool = option(False, "also log for TensorBoard (extra `tensorboard`)")
+    profile: bool = option(False, "write a torch.profiler trace of the steps 4 to 6 to --out and print what they spend the most time on")
 
 
 def check(config: Config, ranks: Ranks) -> None:
@@ -294,7 +295,7 @@ def main(config: Config) -> dict:
     # ==== loop ========================================================================================================
     saved_at = done
     valid = valid or evaluate(0)
-    with deferred_signals() as received:
+    with deferred_signals() as received, runlog.profiler(log, out, config.profile and ranks.first) as profiler:
         clock, tokens_at_log = time.perf_counter(), tokens_seen
         for step in range(done + 1, total_steps + 1):
             # ---- one optimizer step ----------------------------------------------------------------------------------
@@ -342,6 +343,8 @@ def main(config: Config) -> dict:
                 save(step)
                 saved_at = step
             clock += time.perf_counter() - paused  # the speed is that of training alone
+            if profiler:
+                profiler.step()
             if stop:
                 break
     if saved_at < total_steps:

@@ -83,7 +83,7 @@ class Config:
     clip: float = option(1.0, "largest gradient norm; 0: no clipping")
     dropout: float | None = option(None, "of hidden states [the model's own]")
     amp: str = option("auto", "autocast; auto: bf16 or fp16 on a GPU, none on a CPU", choices=("none", "bf16", "fp16", "auto"))
-    compile: bool = option(False, "torch.compile the model")
+    compile: bool = option(False, "torch.compile the model, and fill every micro-batch up to one shape for it")
     gradient_checkpointing: bool = option(False, "recompute layers in the backward pass: less memory, about a third more time")
     seed: int = option(0, "decides split, order, masks, dropout and new weights")
     log_interval: int = option(10, "steps between training lines")
@@ -91,6 +91,7 @@ class Config:
     save_interval: int = option(500, "steps between checkpoints; 0: only at the end")
     keep: int = option(2, "checkpoints kept")
     tensorboard: bool = option(False, "also log for TensorBoard (extra `tensorboard`)")
+    profile: bool = option(False, "write a torch.profiler trace of the steps 4 to 6 to --out and print what they spend the most time on")
 
 
 def check(config: Config, ranks: Ranks) -> None:
@@ -249,7 +250,7 @@ def main(config: Config) -> dict:
             show(f"  other than before: {changed}")
 
     # ==== run folder ==================================================================================================
-    network = torch.compile(model, dynamic=True) if config.compile else model
+    network = torch.compile(model) if config.compile else model
     if ranks.world_size > 1:
         network = DistributedDataParallel(network, gradient_as_bucket_view=True)
     riddles = choose_riddles(cache, valid_windows, tokenizer, keyed_generator(seed, GUESSES))
@@ -293,11 +294,11 @@ def main(config: Config) -> dict:
     # ==== loop ========================================================================================================
     saved_at = done
     valid = valid or evaluate(0)
-    with deferred_signals() as received:
+    with deferred_signals() as received, runlog.profiler(log, out, config.profile and ranks.first) as profiler:
         clock, tokens_at_log = time.perf_counter(), tokens_seen
         for step in range(done + 1, total_steps + 1):
             # ---- one optimizer step ----------------------------------------------------------------------------------
-            batches = [(i, training_batch(step, i).to(device)) for i in range(ranks.rank, per_step, ranks.world_size)]
+            batches = [(i, training_batch(step, i)) for i in range(ranks.rank, per_step, ranks.world_size)]
             mine = [sum(len(b.target_ids) for _, b in batches), sum(len(b.input_ids) for _, b in batches), len(received)]
             targets, tokens, stop = sum_over_ranks(torch.tensor(mine, dtype=torch.float64)).tolist()  # on the host: no GPU is waited for
             targets = max(targets, 1)  # a batch of [UNK] alone has none
@@ -306,6 +307,7 @@ def main(config: Config) -> dict:
                 group["lr"] = lr
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             for n, (i, batch) in enumerate(batches, start=1):
+                batch = (batch.filled(config.micro_batch_tokens, special["[PAD]"]) if config.compile else batch).to(device)
                 torch.manual_seed(keyed_seed(seed, DROPOUT, step, i))
                 with nullcontext() if n == len(batches) or ranks.world_size == 1 else network.no_sync():
                     with autocast():
@@ -340,6 +342,8 @@ def main(config: Config) -> dict:
                 save(step)
                 saved_at = step
             clock += time.perf_counter() - paused  # the speed is that of training alone
+            if profiler:
+                profiler.step()
             if stop:
                 break
     if saved_at < total_steps:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -139,6 +139,17 @@ class MicroBatch:
     segments: Segments
     target_positions: Tensor
     target_ids: Tensor
+
+    def filled(self, tokens: int, pad_id: int) -> MicroBatch:
+        """The same targets among exactly `tokens` tokens: documents of [PAD], which no other token sees, take up the rest.
+
+        So every micro-batch has the shape of the others, and torch.compile compiles for that one.
+        """
+        missing, longest = tokens - len(self.input_ids), self.segments.longest
+        lengths = [min(longest, missing - first) for first in range(0, missing, longest)]
+        return replace(self, input_ids=torch.cat([self.input_ids, torch.full((missing,), pad_id)]),
+                       position_ids=torch.cat([self.position_ids, *(torch.arange(length) for length in lengths)]),
+                       segments=Segments.from_lengths([*self.segments.lengths, *lengths]))
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same micro-batch on `device`."""

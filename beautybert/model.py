@@ -197,7 +197,19 @@ class BertLMPredictionHead(nn.Module):
     def forward(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
         """(M, D), (V, D) -> logits (M, V)."""
         hidden = self.transform["LayerNorm"](self.activation(self.transform["dense"](hidden)))
-        return F.linear(hidden, word_embeddings, self.bias)
+        return decode(hidden, word_embeddings, self.bias, multiple=64 if hidden.is_cuda else 1)
+
+
+def decode(hidden: Tensor, word_embeddings: Tensor, bias: Tensor, multiple: int) -> Tensor:
+    """(M, D), (V, D), (V,) -> logits (M, V), by a product with V filled up to a `multiple`.
+
+    BERT's V of 30,522 leaves every row of the logits unaligned, and NVIDIA's matrix units then fall back to slow kernels.
+    """
+    V = len(word_embeddings)
+    missing = -V % multiple
+    if missing:
+        word_embeddings, bias = F.pad(word_embeddings, (0, 0, 0, missing)), F.pad(bias, (0, missing))
+    return F.linear(hidden, word_embeddings, bias)[:, :V]
 
 
 class BertForMaskedLM(nn.Module):

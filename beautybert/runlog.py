@@ -7,9 +7,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 
@@ -83,6 +85,40 @@ def cut_back(folder: Path, step: int) -> None:
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text("".join(kept), encoding="utf-8")
     os.replace(unfinished, path)
+
+
+PROFILED_STEPS = 3  # after as many that are only watched
+
+
+@contextmanager
+def profiler(log: RunLog, folder: Path, enabled: bool) -> Iterator[torch.profiler.profile | None]:
+    """With `enabled`, yields a torch.profiler, whose `step()` the loop calls after each step; else None.
+
+    The fourth to sixth step of the process go into profile.json, for chrome://tracing or ui.perfetto.dev, and the ten largest items are
+    printed: milliseconds a step inside an operation itself, on the GPU where there is one.
+    """
+    if not enabled:
+        yield None
+        return
+
+    def report(profile: torch.profiler.profile) -> None:
+        if profile.step_num < 3 + PROFILED_STEPS:
+            return
+        profile.export_chrome_trace(str(folder / "profile.json"))
+        on_gpu = torch.cuda.is_available()
+        times = {item.key: item.self_device_time_total if on_gpu else item.self_cpu_time_total for item in profile.key_averages()
+                 if not item.key.startswith("ProfilerStep")}  # microseconds
+        total = sum(times.values())
+        log.say(f"{'GPU' if on_gpu else 'CPU'} time of a step, {total / PROFILED_STEPS / 1e3:,.1f} ms in all; the trace is {folder / 'profile.json'}")
+        for name, microseconds in sorted(times.items(), key=lambda item: -item[1])[:10]:
+            log.say(f"  {microseconds / PROFILED_STEPS / 1e3:10,.1f} ms {microseconds / total:6.1%}  {name[:100]}")
+
+    activities = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * torch.cuda.is_available()
+    with torch.profiler.profile(activities=activities, schedule=torch.profiler.schedule(wait=1, warmup=2, active=PROFILED_STEPS, repeat=1),
+                                on_trace_ready=report) as profile:
+        yield profile
+    if profile.step_num < 3 + PROFILED_STEPS:
+        log.say("--profile: the run ended before its sixth step, so there is no trace")
 
 
 def need_extra(package: str, flag: str, extra: str) -> None:

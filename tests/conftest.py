@@ -94,11 +94,11 @@ def cls_config(checkpoint, tmp_path) -> train_cls.Config:
                             micro_batch_size=4, lr=1e-3, log_interval=1, amp="none")
 
 
-def run_script(config: train_mlm.Config | train_cls.Config, tmp_path: Path, ranks: int = 0, wait: bool = True):
+def run_script(config: train_mlm.Config | train_cls.Config, tmp_path: Path, ranks: int = 0, wait: bool = True, launcher: tuple[str, ...] = ("--standalone",)):
     """Run the config's script as a user would; with `ranks`, under torchrun. Returns the finished (or, not waiting, the started) process."""
     options = tmp_path / "options.json"
     options.write_text(json.dumps(vars(config)), encoding="utf-8")
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks else []
+    launcher = ["-m", "torch.distributed.run", *launcher, f"--nproc-per-node={ranks}"] if ranks else []
     command = [sys.executable, *launcher, f"{type(config).__module__}.py", "--config", str(options)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -3,6 +3,8 @@
 import json
 import math
 import signal
+import socket
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +93,16 @@ def test_ways_of_computing_give_the_plain_losses(config, option):
     assert losses(config.out) == pytest.approx(losses(config.out + "-plain"), rel=0.01 if "amp" in option else 1e-5)
 
 
+def test_profiling_leaves_a_trace_and_names_what_takes_longest(config, capsys):
+    train_mlm.main(replace(config, profile=True, max_steps=7, eval_interval=0))
+    events = json.loads((Path(config.out) / "profile.json").read_text())["traceEvents"]
+    assert sum("ProfilerStep" in event["name"] for event in events if event.get("ph") == "X") == 3
+    lines = capsys.readouterr().out.splitlines()
+    first = next(i for i, line in enumerate(lines) if "time of a step" in line)
+    shares = [float(line.split("%")[0].split()[-1]) for line in lines[first + 1: first + 11]]
+    assert shares == sorted(shares, reverse=True) and 40 < sum(shares) <= 100.5 and any("addmm" in line for line in lines[first + 1: first + 11])
+
+
 @pytest.mark.parametrize("schedule", ["wsd", "cosine"])
 def test_schedule_warmup_and_part_of_an_epoch_decide_rates_and_steps(config, schedule):
     result = train_mlm.main(replace(config, schedule=schedule, warmup=0.2, epochs=0.5, max_steps=None))
@@ -144,16 +156,54 @@ def test_fp16_trains_with_its_scaler_and_resumes(config):
     assert math.isclose(resumed["valid"]["loss"], result["valid"]["loss"], rel_tol=0.05)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU works while the host goes on")
+def test_between_log_lines_the_host_never_waits_for_the_gpu(config, monkeypatch):
+    rate = train_mlm.learning_rate
+
+    def forbid(step, *arguments):  # it is called inside each step; the last one logs, evaluates and saves
+        torch.cuda.set_sync_debug_mode("error" if step < 8 else "default")
+        return rate(step, *arguments)
+
+    monkeypatch.setattr(train_mlm, "learning_rate", forbid)
+    try:
+        train_mlm.main(replace(config, amp="bf16", max_steps=8, log_interval=100, eval_interval=0, save_interval=0))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_compiling_is_over_after_three_steps(config, monkeypatch):
+    graphs, rate = {}, train_mlm.learning_rate
+
+    def count(step, *arguments):
+        graphs[step] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        return rate(step, *arguments)
+
+    monkeypatch.setattr(train_mlm, "learning_rate", count)
+    train_mlm.main(replace(config, compile=True, amp="auto", max_steps=10))
+    assert graphs[1] < graphs[4] == graphs[10], graphs
+
+
 # ---------------------------------------------------------------------------------------------- the batch is a promise
 
+def run_on_two_machines(config, tmp_path) -> subprocess.CompletedProcess:
+    """Two torchrun agents that find each other at a port of this machine, with a process each."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    launcher = "--nnodes=2", "--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}", "--rdzv-id=test", "--local-addr=localhost"
+    agents = [run_script(config, tmp_path, 1, wait=False, launcher=launcher) for _ in range(2)]
+    outputs = [agent.communicate(timeout=300) for agent in agents]
+    return subprocess.CompletedProcess(agents[0].args, max(abs(agent.returncode) for agent in agents), *map("".join, zip(*outputs)))
+
+
 def test_micro_batches_and_ranks_do_not_change_the_gradient(config, tmp_path):
-    """1 rank x 4 micro-batches = 2 x 2 = 4 x 1, dropout on; read off AdamW's first moment, which is 0.1 x the gradient after one step."""
+    """1 rank x 4 micro-batches = 2 machines x 1 rank x 2 = 4 ranks x 1, dropout on; read off AdamW's first moment, 0.1 x the gradient after one step."""
     gradients = []
-    for ranks in (0, 2, 4):
+    for ranks in (1, 2, 4):
         run = replace(config, max_steps=1, clip=0.0, out=str(tmp_path / f"ranks{ranks}"))
-        done = run_script(run, tmp_path, ranks)
+        done = run_on_two_machines(run, tmp_path) if ranks == 2 else run_script(run, tmp_path, ranks if ranks > 1 else 0)
         assert done.returncode == 0, done.stderr
-        assert f"128 x {4 // (ranks or 1)} micro-batch(es) x {ranks or 1} rank(s)" in done.stdout
+        assert f"128 x {4 // ranks} micro-batch(es) x {ranks} rank(s)" in done.stdout
         moments = load_file(Path(run.out) / "checkpoints" / "step-00000001" / "optimizer.safetensors")
         gradients.append({key: moment / 0.1 for key, moment in moments.items() if key.startswith("exp_avg/")})
     assert max(g.abs().max() for g in gradients[0].values()) > 1e-3
