@@ -10,6 +10,8 @@ ours      train_mlm.py as a user starts it, its speed as it stands in metrics.js
 dynamic   BertForMaskedLM and DataCollatorForLanguageModeling, each batch padded to its longest text (run_mlm --line_by_line)
 grouped   the same, all texts one after the other in blocks of --max-length tokens (run_mlm's default)
 padded    the same, every text padded to --max-length (the milestone report's notebook)
+products  no model: only the matrix products of the layers and the head, forward and backward, of as many tokens as a micro-batch of ours.
+          What ours needs beyond that goes to attention, norms, activations, dropout, the loss and the optimizer
 
 All have the same random weights, vocabulary, precision, fused AdamW and clipping, and no dropout on attention weights, which ours has not.
 The peers have sdpa attention and batches of --peer-batch texts, summed up to at least --batch-tokens real tokens a step; ours takes at most
@@ -42,16 +44,15 @@ import torch
 from tokenizers import Tokenizer
 
 import train_mlm
-from beautybert.batching import MASK, MicroBatchOrder, Windows, join_windows, keyed_generator, masked_micro_batch
+from beautybert.batching import Windows
 from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache, read_texts
-from beautybert.masking import Vocabulary
 from beautybert.model import BertConfig, BertForMaskedLM, config_of_size
 from beautybert.pretrained import read_config, write_model
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list, write_tokenizer
 
 MINILM = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
 PEERS = ("dynamic", "grouped", "padded")
-SIDES = ("ours", *PEERS)
+SIDES = ("ours", *PEERS, "products")
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}  # dense bf16, from the makers' data sheets
 
 
@@ -142,6 +143,28 @@ def measure_peer(side: str, folder: Path, args: argparse.Namespace) -> dict:
     return result | {"padding": 1 - sum(result["tokens"]) / seen}
 
 
+def measure_products(folder: Path, args: argparse.Namespace) -> dict:
+    """Seconds for the products of one micro-batch: of each matrix (outputs, inputs) one forward and two backward."""
+    config, N, dtype = read_config(folder), args.micro_batch_tokens, torch.bfloat16 if args.amp == "bf16" else torch.float32
+    torch.set_float32_matmul_precision("high")
+    L, D, FF, M = config.num_hidden_layers, config.hidden_size, config.intermediate_size, round(0.15 * args.micro_batch_tokens)
+    shapes = [(N, D, D, 4 * L), (N, FF, D, L), (N, D, FF, L), (M, D, D, 1), (M, -(-config.vocab_size // 64) * 64, D, 1)]
+    operands = [(torch.randn(rows, inputs, device=args.device, dtype=dtype), torch.randn(outputs, inputs, device=args.device, dtype=dtype),
+                 torch.randn(rows, outputs, device=args.device, dtype=dtype), times) for rows, outputs, inputs, times in shapes]
+    result = {"tokens": [], "seconds": [], "padding": 0.0}
+    for step in range(args.warmup + args.steps):
+        begin = time.perf_counter()
+        for x, weight, gradient, times in operands:
+            for _ in range(times):
+                x @ weight.T, gradient @ weight, gradient.T @ x
+        if args.device == "cuda":
+            torch.cuda.synchronize()
+        if step >= args.warmup:
+            result["tokens"].append(N)
+            result["seconds"].append(time.perf_counter() - begin)
+    return result
+
+
 def padded(ids: list[int], length: int) -> dict[str, list[int]]:
     """What the collator takes: `length` ids and attention mask, 0 where nothing is; [PAD] has the id 0 in BERT's vocabularies."""
     missing = [0] * (length - len(ids))
@@ -158,21 +181,8 @@ def peak_memory(device: str) -> float:
 
 def measure_side(side: str, folder: Path, args: argparse.Namespace) -> dict:
     """One process's measurement."""
-    result = measure_ours(folder, args) if side == "ours" else measure_peer(side, folder, args)
+    result = measure_ours(folder, args) if side == "ours" else measure_products(folder, args) if side == "products" else measure_peer(side, folder, args)
     return result | {"peak_mib": peak_memory(args.device)}
-
-
-# ---------------------------------------------------------------------------------------------- the loader alone
-
-def loader_tokens_per_second(cache: TokenCache, windows: Windows, tokenizer: Tokenizer, args: argparse.Namespace, batches: int = 200) -> float:
-    """Tokens a second that packing, joining and masking deliver on one core, without a model."""
-    order, vocabulary, special = MicroBatchOrder(windows, args.micro_batch_tokens, args.seed), Vocabulary.of(tokenizer), special_ids(tokenizer)
-    order[0]
-    begin, tokens = time.perf_counter(), 0
-    for i in range(batches):
-        ids, lengths = join_windows(cache, windows, order[i], special["[CLS]"], special["[SEP]"])
-        tokens += len(masked_micro_batch(ids, lengths, vocabulary, 0.15, "token", keyed_generator(args.seed, MASK, i, 0)).input_ids)
-    return tokens / (time.perf_counter() - begin)
 
 
 # ---------------------------------------------------------------------------------------------- the comparison
@@ -206,7 +216,7 @@ def main() -> None:
         return
 
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "true", **({"CUDA_VISIBLE_DEVICES": ""} if args.device == "cpu" else {})}
-    found: dict[str, list[dict]] = {side: [] for side in ("ours", *args.peers)}
+    found: dict[str, list[dict]] = {side: [] for side in ("ours", *args.peers, "products")}
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "checkpoint"
         make_checkpoint(folder, args)
@@ -215,7 +225,6 @@ def main() -> None:
         build_token_cache(Path(work) / "tokens", args.data, tokenizer, TEXT_FIELDS)
         cache = TokenCache(Path(work) / "tokens")
         windows = Windows.cut(cache, np.arange(len(cache)), args.max_length)
-        loader = loader_tokens_per_second(cache, windows, tokenizer, args)
         for _ in range(args.rounds):
             for side, runs in found.items():
                 command = [sys.executable, "-m", "tests.bench.bench_mlm", *sys.argv[1:], "--side", side, "--folder", str(folder)]
@@ -239,7 +248,6 @@ def main() -> None:
         padding, memory = (median(run[name] for run in runs) for name in ("padding", "peak_mib"))
         print(f"| {side} | {speed[side]:,.0f} | {ratio} | {padding:.1%} | {memory:,.0f} | {speed[side] * flops / 1e9:,.0f} |"
               + (f" {speed[side] * flops / peak / 1e12:.1%} |" if peak else ""))
-    print(f"\nThe loader alone delivers {loader:,.0f} tokens/s on one core, {loader / speed['ours']:,.0f} times what the model took.")
 
 
 if __name__ == "__main__":
