@@ -380,10 +380,10 @@ def main(config: Config) -> dict:
              f"macro-F1 {report['macro_f1']:.3f}, calibration error {report['ece_uncalibrated']:.3f}, at temperature {temperature:.2f} {report['ece']:.3f}\n"
              f"  beside it: majority {report['majority_accuracy']:.1%}; TF-IDF + LinearSVC "
              + (f"{svc['accuracy']:.1%}, macro-F1 {svc['macro_f1']:.3f}" if svc else "not run, it needs scikit-learn (pip install -e '.[test]')"))
-        for product, i, q in list(zip(sides["test"], predicted.tolist(), probabilities.tolist()))[:5]:
+        for product, i, q in list(zip(sides["test"], predicted.tolist(), probabilities.tolist()))[::math.ceil(len(predicted) / 5)]:  # five from all over
             show(f"  {product.text[:90]} ...\n    is {product.label}, predicted {labels[i]} ({q:.0%})")
         show(f"weights are those of step {best['step']}; model, report and logs are in {out}" + (f", pictures are {', '.join(pictures)}" if pictures else "")
-             + f"\ntry: python -m beautybert.predict {out} --ingredients \"{', '.join(sides['test'][0].text.split(', ')[:4])}\"")
+             + f"\nwhat pretraining may read of the lists is {out / 'train_lists.txt'}\ntry: python -m beautybert.predict {out} --ingredients \"{', '.join(sides['test'][0].text.split(', ')[:4])}\"")
     return report
 
 

@@ -141,6 +141,8 @@ def main(config: Config) -> None:
         problems.append("--output goes with --input")
     if config.output and Path(config.output).exists() and not config.force:
         problems.append(f"--output {config.output} exists; add --force to overwrite it")
+    if config.output and not Path(config.output).absolute().parent.is_dir():
+        problems.append(f"--output {config.output}: there is no folder {Path(config.output).parent}")
     if config.top_k < 1:
         problems.append(f"--top-k must be at least 1, not {config.top_k}")
     if not Path(config.model).is_dir():

@@ -114,6 +114,7 @@ def test_a_list_of_ten_thousand_ingredients_is_answered_and_not_explained(run):
     ({"input": "setup.cfg", "explain": True}, "--explain goes with --ingredients"),
     ({"input": "data/labels.csv"}, "--input data/labels.csv has no column 'ingredients'; it has label, canonical, group, dropped. Name one with --column"),
     ({"input": "data/labels.csv", "output": "README.md"}, "--output README.md exists; add --force"),
+    ({"input": "data/labels.csv", "output": "nowhere/out.csv"}, "--output nowhere/out.csv: there is no folder nowhere"),
 ])
 def test_mistakes_are_named(run, monkeypatch, options, message):
     monkeypatch.chdir(ROOT)
