@@ -82,6 +82,19 @@ def config_of_size(name: str, vocab_size: int, max_position_embeddings: int = 51
                       intermediate_size=4 * hidden, max_position_embeddings=max_position_embeddings)
 
 
+class Dropout(nn.Dropout):
+    """Dropout that on a CPU draws 16 bits an element, a third of the time of torch's: the probability is rounded to a 65,536th."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Any shape -> the same shape."""
+        dropped = round(self.p * 2 ** 16)
+        if not self.training or dropped in (0, 2 ** 16) or hidden.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(hidden)
+        bits = torch.empty(hidden.numel() // 4 + 1, dtype=torch.int64).random_(-2 ** 63, None).view(torch.int16)  # even over all 64 bits
+        kept = bits[:hidden.numel()].view(hidden.shape) >= dropped - 2 ** 15
+        return hidden * kept.to(hidden.dtype).mul_(2 ** 16 / (2 ** 16 - dropped))
+
+
 class BertEmbeddings(nn.Module):
     """Word + position + token type (always 0: one text a document), layer norm, dropout."""
 
@@ -91,7 +104,7 @@ class BertEmbeddings(nn.Module):
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, input_ids: Tensor, position_ids: Tensor) -> Tensor:
         """(N,), (N,) -> (N, D)."""
@@ -123,7 +136,7 @@ class AddAndNorm(nn.Module):
         super().__init__()
         self.dense = nn.Linear(inputs, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, hidden: Tensor, residual: Tensor) -> Tensor:
         """(N, inputs), (N, D) -> (N, D)."""
@@ -247,7 +260,7 @@ class BertForSequenceClassification(nn.Module):
         D = config.hidden_size
         self.config, self.head = config, head
         self.bert = BertModel(config, pooler=head == "pooler")
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
         if head == "pooler":
             self.classifier: nn.Module = nn.Linear(D, classes)
         elif head == "mlp":

@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile on every side")
     parser.add_argument("--max-length", type=int, default=512)
     parser.add_argument("--batch-tokens", type=int, default=4096)
-    parser.add_argument("--micro-batch-tokens", type=int, default=2048)
+    parser.add_argument("--micro-batch-tokens", type=int, default=4096)
     parser.add_argument("--peer-batch", type=int, default=8, help="texts of one forward pass of the peers; 8 is run_mlm's default")
     parser.add_argument("--warmup", type=int, default=1, help="steps of each process that are not measured")
     parser.add_argument("--steps", type=int, default=3, help="steps of each process that are")
