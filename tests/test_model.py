@@ -9,7 +9,7 @@ from torch._dynamo.testing import CompileCounter
 
 from beautybert.attention import Segments
 from beautybert.batching import MicroBatch
-from beautybert.model import HEADS, BertConfig, BertForMaskedLM, BertForSequenceClassification, BertLayer, BertModel, config_of_size, decode, encode_padded
+from beautybert.model import HEADS, BertConfig, BertForMaskedLM, BertForSequenceClassification, BertLayer, BertModel, Dropout, config_of_size, decode, encode_padded
 from beautybert.pretrained import canonical_keys, load_weights
 from tests.conftest import TINY
 
@@ -159,6 +159,21 @@ def test_dropout_acts_in_training_and_not_in_evaluation():
     assert not torch.equal(model(*batch), model(*batch))
     model.eval()
     assert torch.equal(model(*batch), model(*batch))
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.0, 1.0])
+def test_dropout_drops_its_share_scales_the_rest_and_is_keyed_by_the_seed(p):
+    dropout, ones = Dropout(p), torch.ones(1001, 999, requires_grad=True)
+    torch.manual_seed(0)
+    out = dropout(ones)
+    torch.manual_seed(0)
+    assert torch.equal(dropout(ones), out)
+    dropped = (out == 0).double()
+    assert abs(dropped.mean() - p) < 2e-3 and (p == 1 or torch.allclose(out[out > 0], torch.tensor(1 / (1 - p))))
+    if 0 < p < 1:
+        neighbours = (dropped[:, 1:] * dropped[:, :-1]).mean(), (dropped[:, 4:] * dropped[:, :-4]).mean(), (dropped[1:] * dropped[:-1]).mean()
+        assert all(abs(both - p * p) < 2e-3 for both in neighbours), "each element on its own"
+    assert torch.equal(torch.autograd.grad(out.sum(), ones)[0], out.detach()) and dropout(ones.bfloat16()).dtype == torch.bfloat16
 
 
 def test_recomputing_layers_changes_no_gradient_even_with_dropout():

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,6 +23,14 @@ def run(tmp_path_factory, checkpoint) -> train_cls.Config:
                               lr=3e-3, amp="none")
     train_cls.main(config)
     return config
+
+
+@pytest.mark.skipif("BEAUTYBERT_GROUP_MODEL" not in os.environ, reason="BEAUTYBERT_GROUP_MODEL names no run folder of train_cls.py --labels group")
+def test_a_real_model_knows_the_family_of_fifty_common_products(tmp_path):
+    predict.main(predict.Config(model=os.environ["BEAUTYBERT_GROUP_MODEL"], input=str(ROOT / "tests" / "fifty_products.csv"), output=str(tmp_path / "out.csv")))
+    answers = pd.read_csv(tmp_path / "out.csv")
+    wrong = answers[answers["group"] != answers["prediction"]]
+    assert len(answers) == 50 and len(wrong) <= 5, wrong[["product", "group", "prediction", "probability"]].to_string()
 
 
 def command(*arguments):
