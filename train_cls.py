@@ -94,7 +94,7 @@ class Config:
     save_interval: int = option(500, "steps between checkpoints; 0: only at the end")
     keep: int = option(1, "checkpoints kept")
     tensorboard: bool = option(False, "also log for TensorBoard (extra `tensorboard`)")
-    profile: bool = option(False, "write a torch.profiler trace of the steps 4 to 6 to --out and print what they spend the most time on")
+    profile: bool = option(False, "write a torch.profiler trace of the fourth to sixth step of this start to --out and print what takes longest")
 
 
 def check(config: Config, ranks: Ranks) -> None:
@@ -331,20 +331,21 @@ def main(config: Config) -> dict:
             # ----------------------------------------------------------------------------------------------------------
             tokens_seen += int(tokens)
             if logs:
-                speed = (tokens_seen - tokens_at_log) / (time.perf_counter() - clock)
+                now = time.perf_counter()  # what waits for the GPU from here on counts for the next line
+                speed = (tokens_seen - tokens_at_log) / (now - clock)
                 log.write(step, "train", loss=loss.item(), lr=lr, grad_norm=grad_norm.item(), tokens=tokens_seen, tokens_per_second=round(speed, 1),
                           epoch=step * config.batch_size / total)
                 log.show_step(step, loss.item(), lr, speed)
-                clock, tokens_at_log = time.perf_counter(), tokens_seen
+                clock, tokens_at_log = now, tokens_seen
             paused = time.perf_counter()
             if evaluates:
                 valid = evaluate(step)
             if saves:
                 save(step)
                 saved_at = step
-            clock += time.perf_counter() - paused  # the speed is that of training alone
             if profiler:
                 profiler.step()
+            clock += time.perf_counter() - paused  # the speed is that of training alone
             if stop:
                 break
     if saved_at < total_steps:
@@ -380,8 +381,10 @@ def main(config: Config) -> dict:
              f"macro-F1 {report['macro_f1']:.3f}, calibration error {report['ece_uncalibrated']:.3f}, at temperature {temperature:.2f} {report['ece']:.3f}\n"
              f"  beside it: majority {report['majority_accuracy']:.1%}; TF-IDF + LinearSVC "
              + (f"{svc['accuracy']:.1%}, macro-F1 {svc['macro_f1']:.3f}" if svc else "not run, it needs scikit-learn (pip install -e '.[test]')"))
-        for product, i, q in list(zip(sides["test"], predicted.tolist(), probabilities.tolist()))[::math.ceil(len(predicted) / 5)]:  # five from all over
-            show(f"  {product.text[:90]} ...\n    is {product.label}, predicted {labels[i]} ({q:.0%})")
+        for n in range(min(5, len(predicted))):  # from all over the test side
+            i = n * len(predicted) // 5
+            product = sides["test"][i]
+            show(f"  {product.text[:90]} ...\n    is {product.label}, predicted {labels[predicted[i]]} ({probabilities[i]:.0%})")
         show(f"weights are those of step {best['step']}; model, report and logs are in {out}" + (f", pictures are {', '.join(pictures)}" if pictures else "")
              + f"\nwhat pretraining may read of the lists is {out / 'train_lists.txt'}\ntry: python -m beautybert.predict {out} --ingredients \"{', '.join(sides['test'][0].text.split(', ')[:4])}\"")
     return report

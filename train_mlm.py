@@ -83,7 +83,7 @@ class Config:
     clip: float = option(1.0, "largest gradient norm; 0: no clipping")
     dropout: float | None = option(None, "of hidden states [the model's own]")
     amp: str = option("auto", "autocast; auto: bf16 or fp16 on a GPU, none on a CPU", choices=("none", "bf16", "fp16", "auto"))
-    compile: bool = option(False, "torch.compile the model, and fill every micro-batch up to one shape for it")
+    compile: bool = option(False, "torch.compile the model, and pad every micro-batch to the same number of tokens for it")
     gradient_checkpointing: bool = option(False, "recompute layers in the backward pass: less memory, about a third more time")
     seed: int = option(0, "decides split, order, masks, dropout and new weights")
     log_interval: int = option(10, "steps between training lines")
@@ -91,7 +91,7 @@ class Config:
     save_interval: int = option(500, "steps between checkpoints; 0: only at the end")
     keep: int = option(2, "checkpoints kept")
     tensorboard: bool = option(False, "also log for TensorBoard (extra `tensorboard`)")
-    profile: bool = option(False, "write a torch.profiler trace of the steps 4 to 6 to --out and print what they spend the most time on")
+    profile: bool = option(False, "write a torch.profiler trace of the fourth to sixth step of this start to --out and print what takes longest")
 
 
 def check(config: Config, ranks: Ranks) -> None:
@@ -307,7 +307,7 @@ def main(config: Config) -> dict:
                 group["lr"] = lr
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             for n, (i, batch) in enumerate(batches, start=1):
-                batch = (batch.filled(config.micro_batch_tokens, special["[PAD]"]) if config.compile else batch).to(device)
+                batch = (batch.padded_to(config.micro_batch_tokens, special["[PAD]"]) if config.compile else batch).to(device)
                 torch.manual_seed(keyed_seed(seed, DROPOUT, step, i))
                 with nullcontext() if n == len(batches) or ranks.world_size == 1 else network.no_sync():
                     with autocast():
@@ -330,20 +330,21 @@ def main(config: Config) -> dict:
             # ----------------------------------------------------------------------------------------------------------
             tokens_seen += int(tokens)
             if logs:
-                speed = (tokens_seen - tokens_at_log) / (time.perf_counter() - clock)
+                now = time.perf_counter()  # what waits for the GPU from here on counts for the next line
+                speed = (tokens_seen - tokens_at_log) / (now - clock)
                 log.write(step, "train", loss=loss.item(), lr=lr, grad_norm=grad_norm.item(), targets=int(targets), tokens=tokens_seen,
                           tokens_per_second=round(speed, 1), epoch=order.epoch_of(step * per_step - 1))
                 log.show_step(step, loss.item(), lr, speed)
-                clock, tokens_at_log = time.perf_counter(), tokens_seen
+                clock, tokens_at_log = now, tokens_seen
             paused = time.perf_counter()
             if evaluates:
                 valid = evaluate(step)
             if saves:
                 save(step)
                 saved_at = step
-            clock += time.perf_counter() - paused  # the speed is that of training alone
             if profiler:
                 profiler.step()
+            clock += time.perf_counter() - paused  # the speed is that of training alone
             if stop:
                 break
     if saved_at < total_steps:

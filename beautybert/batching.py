@@ -140,10 +140,10 @@ class MicroBatch:
     target_positions: Tensor
     target_ids: Tensor
 
-    def filled(self, tokens: int, pad_id: int) -> MicroBatch:
+    def padded_to(self, tokens: int, pad_id: int) -> MicroBatch:
         """The same targets among exactly `tokens` tokens: documents of [PAD], which no other token sees, take up the rest.
 
-        So every micro-batch has the shape of the others, and torch.compile compiles for that one.
+        So that torch.compile, which compiles once for each number of tokens until it gives up, meets only one.
         """
         missing, longest = tokens - len(self.input_ids), self.segments.longest
         lengths = [min(longest, missing - first) for first in range(0, missing, longest)]

@@ -83,7 +83,7 @@ def config_of_size(name: str, vocab_size: int, max_position_embeddings: int = 51
 
 
 class Dropout(nn.Dropout):
-    """Dropout that on a CPU draws 16 bits an element, a third of the time of torch's: the probability is rounded to a 65,536th."""
+    """Dropout that on a CPU draws 16 bits an element, which is faster than torch's; the probability is rounded to a 65,536th."""
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Any shape -> the same shape."""
@@ -214,9 +214,10 @@ class BertLMPredictionHead(nn.Module):
 
 
 def decode(hidden: Tensor, word_embeddings: Tensor, bias: Tensor, multiple: int) -> Tensor:
-    """(M, D), (V, D), (V,) -> logits (M, V), by a product with V filled up to a `multiple`.
+    """(M, D), (V, D), (V,) -> logits (M, V), by a product with V padded to a `multiple`.
 
-    BERT's V of 30,522 leaves every row of the logits unaligned, and NVIDIA's matrix units then fall back to slow kernels.
+    BERT's V of 30,522 leaves most rows of the logits off the 16 bytes that matrix units want aligned (NVIDIA, Matrix Multiplication
+    Background User's Guide, section 3).
     """
     V = len(word_embeddings)
     missing = -V % multiple

@@ -1,4 +1,4 @@
-"""What a run writes down and shows: metrics.jsonl, a progress bar or plain lines, TensorBoard, plots."""
+"""What a run writes down and shows: metrics.jsonl, a progress bar or plain lines, TensorBoard, a profile, plots."""
 
 from __future__ import annotations
 
@@ -87,7 +87,19 @@ def cut_back(folder: Path, step: int) -> None:
     os.replace(unfinished, path)
 
 
-PROFILED_STEPS = 3  # after as many that are only watched
+UNPROFILED_STEPS, PROFILED_STEPS = 3, 3
+
+
+def largest_items(averages: Sequence, on_gpu: bool, count: int = 10) -> tuple[float, list[tuple[float, str]]]:
+    """Of torch.profiler's averages the microseconds in all, and (microseconds, name) of the `count` items that take the most.
+
+    On a GPU only its kernels and copies count: the operations that launched them carry the same time once more.
+    """
+    if on_gpu:
+        times = [(item.self_device_time_total, item.key) for item in averages if item.device_type != torch.autograd.DeviceType.CPU and not item.is_user_annotation]
+    else:
+        times = [(item.self_cpu_time_total, item.key) for item in averages if not item.key.startswith("ProfilerStep")]
+    return sum(microseconds for microseconds, _ in times), sorted(times, reverse=True)[:count]
 
 
 @contextmanager
@@ -95,29 +107,27 @@ def profiler(log: RunLog, folder: Path, enabled: bool) -> Iterator[torch.profile
     """With `enabled`, yields a torch.profiler, whose `step()` the loop calls after each step; else None.
 
     The fourth to sixth step of the process go into profile.json, for chrome://tracing or ui.perfetto.dev, and the ten largest items are
-    printed: milliseconds a step inside an operation itself, on the GPU where there is one.
+    printed: milliseconds a step on the GPU, without one on the CPU.
     """
     if not enabled:
         yield None
         return
 
     def report(profile: torch.profiler.profile) -> None:
-        if profile.step_num < 3 + PROFILED_STEPS:
+        if profile.step_num < UNPROFILED_STEPS + PROFILED_STEPS:
             return
         profile.export_chrome_trace(str(folder / "profile.json"))
         on_gpu = torch.cuda.is_available()
-        times = {item.key: item.self_device_time_total if on_gpu else item.self_cpu_time_total for item in profile.key_averages()
-                 if not item.key.startswith("ProfilerStep")}  # microseconds
-        total = sum(times.values())
+        total, items = largest_items(profile.key_averages(), on_gpu)
         log.say(f"{'GPU' if on_gpu else 'CPU'} time of a step, {total / PROFILED_STEPS / 1e3:,.1f} ms in all; the trace is {folder / 'profile.json'}")
-        for name, microseconds in sorted(times.items(), key=lambda item: -item[1])[:10]:
+        for microseconds, name in items:
             log.say(f"  {microseconds / PROFILED_STEPS / 1e3:10,.1f} ms {microseconds / total:6.1%}  {name[:100]}")
 
     activities = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * torch.cuda.is_available()
-    with torch.profiler.profile(activities=activities, schedule=torch.profiler.schedule(wait=1, warmup=2, active=PROFILED_STEPS, repeat=1),
-                                on_trace_ready=report) as profile:
+    schedule = torch.profiler.schedule(wait=UNPROFILED_STEPS - 1, warmup=1, active=PROFILED_STEPS, repeat=1)
+    with torch.profiler.profile(activities=activities, schedule=schedule, on_trace_ready=report) as profile:
         yield profile
-    if profile.step_num < 3 + PROFILED_STEPS:
+    if profile.step_num < UNPROFILED_STEPS + PROFILED_STEPS:
         log.say("--profile: the run ended before its sixth step, so there is no trace")
 
 

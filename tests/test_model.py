@@ -189,38 +189,38 @@ def test_recomputing_layers_changes_no_gradient_even_with_dropout():
     assert all(torch.equal(one, other) for one, other in zip(*gradients))
 
 
-def test_compiling_changes_no_output_and_is_over_after_three_filled_batches():
+def test_compiling_changes_no_output_and_is_over_after_three_padded_batches():
     torch.manual_seed(0)
     model, counter = BertForMaskedLM(SMALL).eval(), CompileCounter()
     compiled, counts = torch.compile(model, backend=counter), []
     for lengths in ([3, 7], [2, 2, 9, 40], [5] * 7, [1, 8, 8, 20, 30], [64], [2] * 12, list(range(1, 14)), [4] * 25):
         targets = torch.arange(0, sum(lengths), 2)
-        batch = MicroBatch(*flat(lengths), targets, targets).filled(100, 0)
+        batch = MicroBatch(*flat(lengths), targets, targets).padded_to(100, 0)
         inputs = batch.input_ids, batch.position_ids, batch.segments, batch.target_positions
         torch.testing.assert_close(compiled(*inputs), model(*inputs), atol=1e-5, rtol=0)
         counts.append(counter.frame_count)
     assert counts[-1] == counts[2] > 0, counts
 
 
-def test_filling_up_a_micro_batch_changes_no_logit():
+def test_padding_a_micro_batch_changes_no_logit():
     torch.manual_seed(0)
     model, (ids, positions, segments) = BertForMaskedLM(SMALL).eval(), flat([3, 7, 12])
-    batch = MicroBatch(ids, positions, segments, torch.tensor([1, 20]), ids[[1, 20]]).filled(60, 0)
+    batch = MicroBatch(ids, positions, segments, torch.tensor([1, 20]), ids[[1, 20]]).padded_to(60, 0)
     assert len(batch.input_ids) == 60 and batch.segments.lengths == (3, 7, 12, 12, 12, 12, 2) and batch.position_ids.max() == 11
     torch.testing.assert_close(model(batch.input_ids, batch.position_ids, batch.segments, batch.target_positions), model(ids, positions, segments, batch.target_positions))
-    assert batch.filled(60, 0).segments.lengths == batch.segments.lengths, "a full one stays as it is"
+    assert batch.padded_to(60, 0).segments.lengths == batch.segments.lengths, "a full one stays as it is"
 
 
-def test_a_vocabulary_filled_up_inside_the_product_changes_neither_logits_nor_gradients():
+def test_a_vocabulary_padded_inside_the_product_changes_neither_logits_nor_gradients():
     torch.manual_seed(0)
     inputs = [torch.randn(*shape, requires_grad=True) for shape in ((5, 8), (67, 8), (67,))]
     upstream, results = torch.randn(5, 67), []
     for multiple in (1, 64):
         logits = decode(*inputs, multiple)
         results.append((logits, *torch.autograd.grad(logits, inputs, upstream)))
-    assert results[1][0]._base.shape == (5, 128), "the product itself is of the filled vocabulary"
-    for plain, filled in zip(*results):
-        torch.testing.assert_close(plain, filled)
+    assert results[1][0]._base.shape == (5, 128), "the product itself is of the padded vocabulary"
+    for plain, padded in zip(*results):
+        torch.testing.assert_close(plain, padded)
 
 
 def test_initialisation_is_berts():

@@ -1,10 +1,12 @@
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from beautybert.runlog import RunLog, cut_back, need_extra, plot_confusion, plot_losses
+from beautybert.runlog import RunLog, cut_back, largest_items, need_extra, plot_confusion, plot_losses
 
 
 def rows(folder):
@@ -81,3 +83,16 @@ def test_tensorboard_gets_every_number(tmp_path):
 def test_a_missing_extra_says_what_to_install():
     with pytest.raises(ValueError, match=r"--plots needs the package no_such_package: pip install -e '.\[plots\]'"):
         need_extra("no_such_package", "--plots", "plots")
+
+
+def test_a_profile_of_a_gpu_counts_each_kernel_once_and_one_of_a_cpu_its_operations():
+    def item(key, device, cpu, gpu, annotation=False):
+        return SimpleNamespace(key=key, device_type=device, self_cpu_time_total=cpu, self_device_time_total=gpu, is_user_annotation=annotation)
+
+    CPU, CUDA = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA
+    averages = [item("aten::mm", CPU, 5, 90), item("gemm", CUDA, 0, 90), item("gelu_kernel", CUDA, 0, 10), item("aten::gelu", CPU, 7, 10),
+                item("ProfilerStep*", CPU, 70, 0), item("ProfilerStep*", CUDA, 0, 100, annotation=True)]
+    assert largest_items(averages, on_gpu=True) == (100, [(90, "gemm"), (10, "gelu_kernel")])
+    assert largest_items(averages, on_gpu=True, count=1) == (100, [(90, "gemm")])
+    total, items = largest_items(averages, on_gpu=False)
+    assert total == 12 and items[:2] == [(7, "aten::gelu"), (5, "aten::mm")]

@@ -96,11 +96,12 @@ def test_ways_of_computing_give_the_plain_losses(config, option):
 def test_profiling_leaves_a_trace_and_names_what_takes_longest(config, capsys):
     train_mlm.main(replace(config, profile=True, max_steps=7, eval_interval=0))
     events = json.loads((Path(config.out) / "profile.json").read_text())["traceEvents"]
-    assert sum("ProfilerStep" in event["name"] for event in events if event.get("ph") == "X") == 3
+    assert sum("ProfilerStep" in event["name"] for event in events if event.get("cat") == "user_annotation") == 3
     lines = capsys.readouterr().out.splitlines()
     first = next(i for i, line in enumerate(lines) if "time of a step" in line)
     shares = [float(line.split("%")[0].split()[-1]) for line in lines[first + 1: first + 11]]
-    assert shares == sorted(shares, reverse=True) and 40 < sum(shares) <= 100.5 and any("addmm" in line for line in lines[first + 1: first + 11])
+    assert shares == sorted(shares, reverse=True) and 40 < sum(shares) <= 100.5
+    assert torch.cuda.is_available() or any("addmm" in line for line in lines[first + 1: first + 11])
 
 
 @pytest.mark.parametrize("schedule", ["wsd", "cosine"])
@@ -171,28 +172,37 @@ def test_between_log_lines_the_host_never_waits_for_the_gpu(config, monkeypatch)
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_compiling_is_over_after_three_steps(config, monkeypatch):
-    graphs, rate = {}, train_mlm.learning_rate
+def test_compiling_pads_to_one_number_of_tokens_and_is_over_after_three_steps(config, monkeypatch):
+    graphs, tokens, rate, compile = {}, set(), train_mlm.learning_rate, torch.compile
 
     def count(step, *arguments):
         graphs[step] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
         return rate(step, *arguments)
 
     monkeypatch.setattr(train_mlm, "learning_rate", count)
-    train_mlm.main(replace(config, compile=True, amp="auto", max_steps=10))
-    assert graphs[1] < graphs[4] == graphs[10], graphs
+    def watched(model):
+        compiled = compile(model)
+        return lambda input_ids, *rest: tokens.add(len(input_ids)) or compiled(input_ids, *rest)
+
+    monkeypatch.setattr(torch, "compile", watched)
+    train_mlm.main(replace(config, compile=True, amp="auto", max_steps=10, batch_tokens=128))
+    assert graphs[1] < graphs[4] == graphs[10] and tokens == {128}, (graphs, tokens)
 
 
 # ---------------------------------------------------------------------------------------------- the batch is a promise
 
 def run_on_two_machines(config, tmp_path) -> subprocess.CompletedProcess:
-    """Two torchrun agents that find each other at a port of this machine, with a process each."""
+    """What two machines would run: two torchrun agents, here on one, that find each other at a port, with a process each."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     launcher = "--nnodes=2", "--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}", "--rdzv-id=test", "--local-addr=localhost"
     agents = [run_script(config, tmp_path, 1, wait=False, launcher=launcher) for _ in range(2)]
-    outputs = [agent.communicate(timeout=300) for agent in agents]
+    try:
+        outputs = [agent.communicate(timeout=300) for agent in agents]
+    finally:
+        for agent in agents:
+            agent.kill()
     return subprocess.CompletedProcess(agents[0].args, max(abs(agent.returncode) for agent in agents), *map("".join, zip(*outputs)))
 
 

@@ -3,7 +3,8 @@
     python -m tests.bench.bench_loader --data products.json.gz
     python -m tests.bench.bench_loader --data products.json.gz --train-steps 20000     also trains a tiny BERT for as many steps
 
-The loader makes --batches micro-batches in the order of train_mlm.py, joined and masked, on one core and without a model. Memory is this process's
+The loader makes --batches micro-batches in the order of train_mlm.py, joined and masked, on one core and without a model; copies to a GPU are not in it.
+Training is train_mlm.py itself with evaluations and checkpoints, and small batches to get through many steps. Memory is this process's
 own (anonymous resident memory; the token cache is mapped from disk and not counted), read at five points on the way.
 """
 
@@ -21,7 +22,7 @@ import train_mlm
 from beautybert.batching import MASK, MicroBatchOrder, Windows, join_windows, keyed_generator, masked_micro_batch
 from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache, read_texts
 from beautybert.masking import Vocabulary
-from beautybert.tokenizer import learn_tokenizer, special_ids
+from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids
 
 
 def own_memory() -> float:
@@ -60,28 +61,30 @@ def measure_training(work: Path, args: argparse.Namespace) -> dict[int, float]:
 
 
 def show(what: str, memory: dict[int, float]) -> None:
-    print(f"| {what} | " + " | ".join(f"{mib:,.1f} after {count:,}" for count, mib in memory.items()) + " |")
+    """One line of MiB and the count after which they were read."""
+    print(f"{what}: " + ", ".join(f"{mib:,.1f} MiB after {count:,}" for count, mib in memory.items()))
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=["data/sample/meta_All_Beauty.json.gz"])
+    parser.add_argument("--tokenizer", help="folder of a checkpoint whose vocabulary is used; without it one is learned from the data")
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--micro-batch-tokens", type=int, default=2048)
     parser.add_argument("--batches", type=int, default=20000)
     parser.add_argument("--train-steps", type=int, default=0)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        tokenizer = learn_tokenizer(lambda: read_texts(args.data, TEXT_FIELDS), 4000)
+        tokenizer = read_tokenizer(args.tokenizer) if args.tokenizer else learn_tokenizer(lambda: read_texts(args.data, TEXT_FIELDS), 30522)
         folder = Path(work) / "tokens"
         folder.mkdir()
         build_token_cache(folder, args.data, tokenizer, TEXT_FIELDS)
         speed, memory = measure_loader(TokenCache(folder), Vocabulary.of(tokenizer), special_ids(tokenizer), args)
         print(f"{args.batches:,} micro-batches of {args.micro_batch_tokens:,} tokens: {speed:,.0f} tokens/s on one core")
-        show("loader, MiB", memory)
+        show("loader", memory)
         if args.train_steps:
-            show("training, MiB", measure_training(Path(work), args))
+            show("training", measure_training(Path(work), args))
 
 
 if __name__ == "__main__":

@@ -3,24 +3,27 @@
     python -m tests.bench.bench_mlm --data products.json.gz                       MiniLM's shape, fp32, CPU or GPU as there is one
     python -m tests.bench.bench_mlm --data products.json.gz --amp bf16
     python -m tests.bench.bench_mlm --data products.json.gz --shape base --amp bf16 --compile --warmup 5 --steps 10 \\
-        --batch-tokens 65536 --micro-batch-tokens 32768 --peer-batch 64           one GPU
+        --batch-tokens 65536 --micro-batch-tokens 32768 --peer-texts 512 --peer-blocks 64     one GPU
     python -m tests.bench.bench_mlm --quick                                       the sample's texts, two rounds, under 3 minutes on 2 cores
 
-ours      train_mlm.py as a user starts it, its speed as it stands in metrics.jsonl
+ours      train_mlm.py, its speed as it stands in metrics.jsonl
 dynamic   BertForMaskedLM and DataCollatorForLanguageModeling, each batch padded to its longest text (run_mlm --line_by_line)
-grouped   the same, all texts one after the other in blocks of --max-length tokens (run_mlm's default)
-padded    the same, every text padded to --max-length (the milestone report's notebook)
-products  no model: only the matrix products of the layers and the head, forward and backward, of as many tokens as a micro-batch of ours.
-          What ours needs beyond that goes to attention, norms, activations, dropout, the loss and the optimizer
+sorted    the same with texts of like length in a batch (group_by_length of the Trainer, which is off unless asked for)
+grouped   all texts one after the other in blocks of --max-length tokens (run_mlm's default)
+padded    every text padded to --max-length (the milestone report's notebook)
+matmul    no model: only the matrix products of the layers and the head, forward and backward, of as many tokens as a micro-batch of ours,
+          always on the same operands. An upper bound: ours also needs attention, norms, activations, dropout, the loss and the optimizer
 
 All have the same random weights, vocabulary, precision, fused AdamW and clipping, and no dropout on attention weights, which ours has not.
-The peers have sdpa attention and batches of --peer-batch texts, summed up to at least --batch-tokens real tokens a step; ours takes at most
-as many. Longer texts than --max-length become windows in ours and are cut off by the peers. Each measurement is a process of its own, the
+Dropout itself is each side's own (ours draws faster on a CPU). The peers have sdpa attention and batches of --peer-texts texts or --peer-blocks
+blocks, summed up to at least --batch-tokens real tokens a step; ours takes at most as many. On a GPU they too have a vocabulary padded to 64.
+Longer texts than --max-length become windows in ours and are cut off by the peers. Each measurement is a process of its own, the
 sides take turns, and the first --warmup steps of each are not counted. A real token is one of a text or its [CLS] and [SEP]: padding
 does not count. Peak memory is what torch allocated on a GPU, and on a CPU the largest resident set, of which imports and texts are a part.
 
 Model FLOPs a token (Kaplan et al. 2020, arXiv:2001.08361, and the heads of BERT): forward and backward, 6 for each weight that multiplies
-the token, 12 L D T for attention to a text of T tokens, and 0.15 times 6 (D^2 + D V) for the head on the targets.
+the token, 12 L D T for attention to a text of T tokens (for every side that of ours, whatever else it attends to), and 0.15 times
+6 (D^2 + D V) for the head on the targets. The share of a GPU's peak takes the SXM form of the card.
 """
 
 from __future__ import annotations
@@ -51,8 +54,8 @@ from beautybert.pretrained import read_config, write_model
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list, write_tokenizer
 
 MINILM = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
-PEERS = ("dynamic", "grouped", "padded")
-SIDES = ("ours", *PEERS, "products")
+PEERS = ("dynamic", "sorted", "grouped", "padded")
+SIDES = ("ours", *PEERS, "matmul")
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}  # dense bf16, from the makers' data sheets
 
 
@@ -76,15 +79,18 @@ def make_checkpoint(folder: Path, args: argparse.Namespace) -> None:
 
 def measure_ours(folder: Path, args: argparse.Namespace) -> dict:
     """Seconds and tokens of each step, from metrics.jsonl."""
+    on_gpu = args.device == "cuda"  # there a log line waits for the GPU, so it comes as seldom as can be
+    interval = args.warmup if on_gpu and args.steps % args.warmup == 0 else 1
     with tempfile.TemporaryDirectory() as work, contextlib.redirect_stdout(sys.stderr):
         train_mlm.main(train_mlm.Config(
             data=tuple(args.data), init=str(folder), out=f"{work}/run", cache_dir=str(folder / "cache"), max_steps=args.warmup + args.steps, max_length=args.max_length,
-            batch_tokens=args.batch_tokens, micro_batch_tokens=args.micro_batch_tokens, amp=args.amp, compile=args.compile, seed=args.seed, log_interval=1,
+            batch_tokens=args.batch_tokens, micro_batch_tokens=args.micro_batch_tokens, amp=args.amp, compile=args.compile, seed=args.seed, log_interval=interval,
             eval_interval=0, save_interval=0, valid_fraction=0.001))
         rows = [json.loads(line) for line in (Path(work) / "run" / "metrics.jsonl").read_text().splitlines()]
-    rows = [row for row in rows if row["split"] == "train"][args.warmup - 1:]
+    rows = [row for row in rows if row["split"] == "train" and row["step"] >= args.warmup]
     tokens = [row["tokens"] - before["tokens"] for before, row in zip(rows, rows[1:])]
-    return {"tokens": tokens, "seconds": [n / row["tokens_per_second"] for n, row in zip(tokens, rows[1:])], "padding": 0.0}
+    return {"tokens": tokens, "seconds": [n / row["tokens_per_second"] for n, row in zip(tokens, rows[1:])],
+            "padding": 1 - sum(tokens) / (args.steps * args.batch_tokens) if args.compile else 0.0}
 
 
 def peer_rows(side: str, tokenizer: Tokenizer, args: argparse.Namespace) -> list[np.ndarray]:
@@ -95,17 +101,20 @@ def peer_rows(side: str, tokenizer: Tokenizer, args: argparse.Namespace) -> list
     if side == "grouped":
         joined = np.concatenate(rows)
         rows = list(joined[:len(joined) // args.max_length * args.max_length].reshape(-1, args.max_length))
-    if len(rows) < args.peer_batch:
-        raise ValueError(f"{side}: only {len(rows)} rows for --peer-batch {args.peer_batch}")
     return rows
 
 
-def peer_batches(rows: list[np.ndarray], size: int, seed: int) -> Iterator[list[list[int]]]:
-    """`size` rows at a time in shuffled order, without end."""
+def peer_batches(rows: list[np.ndarray], size: int, by_length: bool, seed: int) -> Iterator[list[list[int]]]:
+    """`size` rows at a time in shuffled order, without end; `by_length` sorts each 50 batches, as the Trainer does."""
+    if len(rows) < size:
+        raise ValueError(f"only {len(rows)} rows for a batch of {size}")
     rng = np.random.default_rng(seed)
     while True:
         order = rng.permutation(len(rows))
-        for start in range(0, len(order) - size + 1, size):
+        if by_length:
+            order = np.concatenate([sorted(order[i: i + 50 * size], key=lambda row: -len(rows[row])) for i in range(0, len(order), 50 * size)])
+        starts = range(0, len(order) - size + 1, size)
+        for start in rng.permutation(starts) if by_length else starts:
             yield [rows[i].tolist() for i in order[start: start + size]]
 
 
@@ -117,17 +126,20 @@ def measure_peer(side: str, folder: Path, args: argparse.Namespace) -> dict:
     torch.set_float32_matmul_precision("high")
     hf_tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
     model = transformers.BertForMaskedLM.from_pretrained(folder, attn_implementation="sdpa").to(device).train()
-    collate = transformers.DataCollatorForLanguageModeling(hf_tokenizer, mlm_probability=0.15)
-    network = torch.compile(model, dynamic=side == "dynamic") if args.compile else model
+    if args.device == "cuda":
+        model.resize_token_embeddings(pad_to_multiple_of=64)
+    collate = transformers.DataCollatorForLanguageModeling(hf_tokenizer, mlm_probability=0.15, pad_to_multiple_of=8 if args.device == "cuda" else None)
+    network = torch.compile(model, dynamic=side in ("dynamic", "sorted")) if args.compile else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
-    batches = peer_batches(peer_rows(side, read_tokenizer(folder), args), args.peer_batch, args.seed)
+    size = args.peer_blocks if side in ("grouped", "padded") else args.peer_texts
+    batches = peer_batches(peer_rows(side, read_tokenizer(folder), args), size, side == "sorted", args.seed)
     result, seen = {"tokens": [], "seconds": []}, 0
     for step in range(args.warmup + args.steps):
         begin, real, given = time.perf_counter(), 0, 0
         while real < args.batch_tokens:
             batch = collate([padded(row, args.max_length if side == "padded" else len(row)) for row in next(batches)])
             real, given = real + int(batch["attention_mask"].sum()), given + batch["input_ids"].numel()
-            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items() if side != "grouped" or name != "attention_mask"}
             with torch.autocast(device.type, torch.bfloat16, enabled=args.amp == "bf16"):
                 loss = network(**batch).loss
             loss.backward()
@@ -143,7 +155,7 @@ def measure_peer(side: str, folder: Path, args: argparse.Namespace) -> dict:
     return result | {"padding": 1 - sum(result["tokens"]) / seen}
 
 
-def measure_products(folder: Path, args: argparse.Namespace) -> dict:
+def measure_matmul(folder: Path, args: argparse.Namespace) -> dict:
     """Seconds for the products of one micro-batch: of each matrix (outputs, inputs) one forward and two backward."""
     config, N, dtype = read_config(folder), args.micro_batch_tokens, torch.bfloat16 if args.amp == "bf16" else torch.float32
     torch.set_float32_matmul_precision("high")
@@ -181,7 +193,7 @@ def peak_memory(device: str) -> float:
 
 def measure_side(side: str, folder: Path, args: argparse.Namespace) -> dict:
     """One process's measurement."""
-    result = measure_ours(folder, args) if side == "ours" else measure_products(folder, args) if side == "products" else measure_peer(side, folder, args)
+    result = measure_ours(folder, args) if side == "ours" else measure_matmul(folder, args) if side == "matmul" else measure_peer(side, folder, args)
     return result | {"peak_mib": peak_memory(args.device)}
 
 
@@ -200,7 +212,8 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=512)
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--micro-batch-tokens", type=int, default=4096)
-    parser.add_argument("--peer-batch", type=int, default=8, help="texts of one forward pass of the peers; 8 is run_mlm's default")
+    parser.add_argument("--peer-texts", type=int, default=8, help="texts of one forward pass of dynamic and sorted; 8 is run_mlm's default")
+    parser.add_argument("--peer-blocks", type=int, default=8, help="rows of one forward pass of grouped and padded")
     parser.add_argument("--warmup", type=int, default=1, help="steps of each process that are not measured")
     parser.add_argument("--steps", type=int, default=3, help="steps of each process that are")
     parser.add_argument("--rounds", type=int, default=5)
@@ -209,6 +222,8 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)  # what the processes are started with
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.warmup < 1:
+        parser.error("--warmup must be at least 1")
     if args.quick:
         args.steps, args.rounds, args.peers = 1, 2, ("dynamic", "grouped")
     if args.side:
@@ -216,7 +231,7 @@ def main() -> None:
         return
 
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "true", **({"CUDA_VISIBLE_DEVICES": ""} if args.device == "cpu" else {})}
-    found: dict[str, list[dict]] = {side: [] for side in ("ours", *args.peers, "products")}
+    found: dict[str, list[dict]] = {side: [] for side in ("ours", *args.peers, "matmul")}
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "checkpoint"
         make_checkpoint(folder, args)
@@ -233,21 +248,24 @@ def main() -> None:
                     sys.exit(done.stderr)
                 runs.append(json.loads(done.stdout.splitlines()[-1]))
 
-    speed = {side: median(sum(run["tokens"]) / sum(run["seconds"]) for run in runs) for side, runs in found.items()}
+    speeds = {side: np.array([sum(run["tokens"]) / sum(run["seconds"]) for run in runs]) for side, runs in found.items()}
     lengths = windows.lengths + 2
-    flops = flops_per_token(config, (lengths ** 2).sum() / lengths.sum())  # the length of the text that a token stands in, on average
+    attended = (lengths ** 2).sum() / lengths.sum()  # the length of the text that a token stands in, on average
+    flops = flops_per_token(config, attended)
     machine = torch.cuda.get_device_name() if args.device == "cuda" else f"{os.cpu_count()} CPU cores, {platform.machine()}"
     print(f"{machine}, torch {torch.__version__}, {args.shape} shape, {'bf16' if args.amp == 'bf16' else 'fp32'}{', compiled' if args.compile else ''}; "
           f"{args.batch_tokens:,} tokens a step, texts of {lengths.mean():.0f} tokens on average; {flops / 1e6:.0f} million model FLOPs a token; "
           f"medians of {args.rounds}\n")
     peak = next((peak for name, peak in PEAK_TFLOPS.items() if name in machine), None) if args.device == "cuda" and args.amp == "bf16" else None
-    print("| side | real tokens/s | ours is faster by | padding | peak memory, MiB | GFLOP/s |" + (f" share of {peak} TFLOP/s |" if peak else ""))
+    print("| side | real tokens/s | ours is faster by (least, most) | padding | peak memory, MiB | GFLOP/s |" + (f" share of {peak} TFLOP/s |" if peak else ""))
     print("|---|---|---|---|---|---|" + ("---|" if peak else ""))
     for side, runs in found.items():
-        ratio = f"{speed['ours'] / speed[side]:.2f}" if side != "ours" else ""
+        ratios = speeds["ours"] / speeds[side]  # (rounds,)
+        ratio = f"{np.median(ratios):.2f} ({ratios.min():.2f}, {ratios.max():.2f})" if side != "ours" else ""
         padding, memory = (median(run[name] for run in runs) for name in ("padding", "peak_mib"))
-        print(f"| {side} | {speed[side]:,.0f} | {ratio} | {padding:.1%} | {memory:,.0f} | {speed[side] * flops / 1e9:,.0f} |"
-              + (f" {speed[side] * flops / peak / 1e12:.1%} |" if peak else ""))
+        rate = np.median(speeds[side]) * (flops_per_token(config, 0) if side == "matmul" else flops)
+        print(f"| {side} | {np.median(speeds[side]):,.0f} | {ratio} | {padding:.1%} | {memory:,.0f} | {rate / 1e9:,.0f} |"
+              + (f" {rate / peak / 1e12:.1%} |" if peak else ""))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Weak scaling on one machine: as many times the batch on as many ranks, each with one CPU thread or one GPU.
 
-    python -m tests.bench.bench_scaling --data products.json.gz --ranks 1 2
-    python -m tests.bench.bench_scaling --data products.json.gz --ranks 1 2 4 8 --shape base --batch-tokens 131072 --micro-batch-tokens 32768 --steps 30
+    python -m tests.bench.bench_scaling --data products.json.gz --ranks 2
+    python -m tests.bench.bench_scaling --data products.json.gz --ranks 2 4 8 --shape base --batch-tokens 131072 --micro-batch-tokens 32768 --steps 30
 
-Each rank takes --batch-tokens a step in micro-batches; the all-reduce comes with the last of them. Runs are started by torchrun in turn, medians of
---rounds. An efficiency of 100 % is as many times the tokens a second as there are ranks.
+Each rank takes --batch-tokens a step in micro-batches; the all-reduce comes with the last of them. Beside the ranks that train one model stand as
+many runs at once that know nothing of each other: cores of one machine share memory, caches and clock, so these too are slower than a
+run alone, and only what the ranks lose against them is the price of training together. Runs take turns, medians of --rounds.
 """
 
 from __future__ import annotations
@@ -21,20 +22,28 @@ from statistics import median
 from tests.bench.bench_mlm import make_checkpoint
 
 
-def tokens_per_second(ranks: int, folder: Path, args: argparse.Namespace) -> float:
-    """Of all ranks together, over the steps after the first."""
+def start(ranks: int, folder: Path, out: Path, args: argparse.Namespace) -> subprocess.Popen:
+    """A run of train_mlm.py on so many ranks."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "train_mlm.py", "--data", *args.data,
+               "--init", str(folder), "--cache-dir", str(folder / "cache"), "--out", str(out), "--max-steps", str(args.steps + 2),
+               "--batch-tokens", str(ranks * args.batch_tokens), "--micro-batch-tokens", str(args.micro_batch_tokens), "--log-interval", "1",
+               "--eval-interval", "0", "--save-interval", "0", "--valid-fraction", "0.001"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def tokens_per_second(runs: int, ranks: int, folder: Path, args: argparse.Namespace) -> float:
+    """Of all `runs` at once together, each on `ranks`, over the steps after the second."""
     with tempfile.TemporaryDirectory() as work:
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "train_mlm.py", "--data", *args.data,
-                   "--init", str(folder), "--cache-dir", str(folder / "cache"), "--out", f"{work}/run", "--max-steps", str(args.steps + 1),
-                   "--batch-tokens", str(ranks * args.batch_tokens), "--micro-batch-tokens", str(args.micro_batch_tokens), "--log-interval", "1",
-                   "--eval-interval", "0", "--save-interval", "0", "--valid-fraction", "0.001"]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        if done.returncode:
-            sys.exit(done.stderr)
-        rows = [json.loads(line) for line in (Path(work) / "run" / "metrics.jsonl").read_text().splitlines()]
-    rows = [row for row in rows if row["split"] == "train"]
-    tokens = [row["tokens"] - before["tokens"] for before, row in zip(rows, rows[1:])]
-    return sum(tokens) / sum(n / row["tokens_per_second"] for n, row in zip(tokens, rows[1:]))
+        outs = [Path(work) / str(run) for run in range(runs)]
+        processes = [start(ranks, folder, out, args) for out in outs]
+        if any([process.wait() for process in processes]):
+            sys.exit("a run failed")
+        total = 0.0
+        for out in outs:
+            rows = [row for row in map(json.loads, (out / "metrics.jsonl").read_text().splitlines()) if row["split"] == "train"]
+            tokens = [row["tokens"] - before["tokens"] for before, row in zip(rows[1:], rows[2:])]
+            total += sum(tokens) / sum(n / row["tokens_per_second"] for n, row in zip(tokens, rows[2:]))
+    return total
 
 
 def main() -> None:
@@ -43,23 +52,24 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=["data/sample/meta_All_Beauty.json.gz"])
     parser.add_argument("--tokenizer", help="folder of a checkpoint whose vocabulary is used; without it one is learned from the data")
     parser.add_argument("--shape", default="minilm", choices=("minilm", "tiny", "base"))
-    parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--ranks", type=int, nargs="+", default=[2])
     parser.add_argument("--batch-tokens", type=int, default=4096, help="of each rank")
     parser.add_argument("--micro-batch-tokens", type=int, default=2048)
-    parser.add_argument("--steps", type=int, default=4, help="measured, after one that is not")
+    parser.add_argument("--steps", type=int, default=4, help="measured, after two that are not")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    found: dict[int, list[float]] = {ranks: [] for ranks in args.ranks}
+    sides = [(1, 1), *((runs, ranks) for n in args.ranks for runs, ranks in ((n, 1), (1, n)))]
+    found: dict[tuple[int, int], list[float]] = {side: [] for side in sides}
     with tempfile.TemporaryDirectory() as work:
         make_checkpoint(Path(work) / "checkpoint", args)
         for _ in range(args.rounds):
-            for ranks, speeds in found.items():
-                speeds.append(tokens_per_second(ranks, Path(work) / "checkpoint", args))
-    one = median(found[args.ranks[0]]) / args.ranks[0]
-    print("| ranks | tokens a step | real tokens/s | efficiency |\n|---|---|---|---|")
-    for ranks, speeds in found.items():
-        print(f"| {ranks} | {ranks * args.batch_tokens:,} | {median(speeds):,.0f} | {median(speeds) / ranks / one:.0%} |")
+            for (runs, ranks), speeds in found.items():
+                speeds.append(tokens_per_second(runs, ranks, Path(work) / "checkpoint", args))
+    print("| runs at once | ranks of each | real tokens/s of all | of as many times one run | of as many runs at once |\n|---|---|---|---|---|")
+    for (runs, ranks), speeds in found.items():
+        together = f"{median(speeds) / median(found[ranks, 1]):.0%}" if ranks > 1 else ""
+        print(f"| {runs} | {ranks} | {median(speeds):,.0f} | {median(speeds) / (runs * ranks) / median(found[1, 1]):.0%} | {together} |")
 
 
 if __name__ == "__main__":
