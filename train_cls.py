@@ -37,7 +37,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import beautybert
 from beautybert import runlog
-from beautybert.attention import to_device
+from beautybert.attention import attention_path, to_device
 from beautybert.baselines import majority_accuracy, tfidf_linear_svc
 from beautybert.batching import DROPOUT, SPLIT, Example, cut_head_and_tail, keyed_generator, keyed_seed, labelled_batch, shuffled_numbers
 from beautybert.checkpoint import check_identity, file_checksum, newest_checkpoint, read_checkpoint, save_checkpoint
@@ -171,7 +171,8 @@ def main(config: Config) -> dict:
         show(f"{folder}: {loaded}")
     model.to(device).train()
     show(f"model: {sum(p.numel() for p in model.parameters()):,} parameters, head {config.head}, {len(labels)} labels, on {device} in "
-         f"{str(amp_dtype(config.amp, device) or torch.float32).removeprefix('torch.')}")
+         f"{str(amp_dtype(config.amp, device) or torch.float32).removeprefix('torch.')}, "
+         f"attention by {attention_path(device, amp_dtype(config.amp, device), bert_config.head_size)}")
 
     # ==== examples ====================================================================================================
     special, label_id = special_ids(tokenizer), {label: i for i, label in enumerate(labels)}

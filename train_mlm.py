@@ -35,6 +35,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import beautybert
 from beautybert import runlog
+from beautybert.attention import attention_path
 from beautybert.batching import (DROPOUT, GUESSES, MASK, VALIDATION, MicroBatchOrder, Windows, join_windows, keyed_generator, keyed_seed,
                                  masked_micro_batch, pack, split_documents)
 from beautybert.checkpoint import check_identity, newest_checkpoint, read_checkpoint, save_checkpoint
@@ -176,7 +177,8 @@ def main(config: Config) -> dict:
     model.bert.encoder.recompute = config.gradient_checkpointing
     model.to(device).train()
     show(f"model: {sum(p.numel() for p in model.parameters()):,} parameters, {bert_config.num_hidden_layers} layers of {bert_config.hidden_size}, "
-         f"vocabulary {bert_config.vocab_size:,}, on {device} in {str(amp_dtype(config.amp, device) or torch.float32).removeprefix('torch.')}")
+         f"vocabulary {bert_config.vocab_size:,}, on {device} in {str(amp_dtype(config.amp, device) or torch.float32).removeprefix('torch.')}, "
+         f"attention by {attention_path(device, amp_dtype(config.amp, device), bert_config.head_size)}")
 
     # ==== data ========================================================================================================
     workers = config.workers or available_cores()

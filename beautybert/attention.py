@@ -52,14 +52,27 @@ class Segments:
 
     def to(self, device: torch.device) -> Segments:
         """The same segments with `offsets` on `device`."""
-        flash = varlen_attn is not None and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-        return Segments(self.lengths, to_device(self.offsets, device), self.longest, flash)
+        return Segments(self.lengths, to_device(self.offsets, device), self.longest, has_flash(device))
+
+
+def has_flash(device: torch.device) -> bool:
+    """Whether this torch and this device have the kernel."""
+    return varlen_attn is not None and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def suits_flash(dtype: torch.dtype | None, head_size: int) -> bool:
+    """Whether the kernel takes queries of this dtype and size; None, no autocast, is fp32."""
+    return dtype in (torch.float16, torch.bfloat16) and head_size % 8 == 0 and head_size <= 256
+
+
+def attention_path(device: torch.device, dtype: torch.dtype | None, head_size: int) -> str:
+    """Which way `attend` will go, for people to read."""
+    return "the flash kernel" if has_flash(device) and suits_flash(dtype, head_size) else "runs of equal length"
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
     """Scaled dot-product attention inside each document: (N, H, K) x 3 -> (N, H, K)."""
-    K = q.shape[-1]
-    if segments.flash and q.dtype in (torch.float16, torch.bfloat16) and K % 8 == 0 and K <= 256:
+    if segments.flash and suits_flash(q.dtype, q.shape[-1]):
         return varlen_attn(q, k, v, segments.offsets, segments.offsets, segments.longest, segments.longest)
     return _attend_by_runs(q, k, v, segments)
 

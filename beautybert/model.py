@@ -55,6 +55,11 @@ class BertConfig:
         if self.hidden_act not in ACTIVATIONS:
             raise ValueError(f"hidden_act {self.hidden_act!r} is not supported; supported: {', '.join(ACTIVATIONS)}")
 
+    @property
+    def head_size(self) -> int:
+        """K."""
+        return self.hidden_size // self.num_attention_heads
+
     @classmethod
     def from_dict(cls, values: dict) -> BertConfig:
         """From the contents of config.json. ValueError if it describes a model that this one is not."""

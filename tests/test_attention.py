@@ -30,6 +30,16 @@ def test_segments_hold_the_boundaries_of_the_documents():
     assert segments.offsets.tolist() == [0, 2, 7, 8] and segments.offsets.dtype == torch.int32
 
 
+def test_the_path_is_named_as_attend_takes_it(monkeypatch):
+    monkeypatch.setattr(attention, "has_flash", lambda device: True)
+    monkeypatch.setattr(attention, "varlen_attn", lambda q, *rest: q)
+    for dtype, K in ((torch.bfloat16, 64), (torch.bfloat16, 36), (torch.float32, 64), (torch.float16, 512)):
+        q, device = torch.randn(5, 2, K).to(dtype), torch.device("cpu")
+        taken = attend(q, q, q, Segments.from_lengths([2, 3])) is q
+        assert taken == (attention.attention_path(device, dtype, K) == "the flash kernel") == (dtype == torch.bfloat16 and K == 64)
+    assert attention.attention_path(torch.device("cuda"), None, 64) == "runs of equal length"
+
+
 @pytest.mark.skipif(not torch.cuda.is_available() or attention.varlen_attn is None, reason="needs a GPU and torch with varlen attention")
 def test_flash_kernel_equals_attention_by_runs():
     torch.manual_seed(0)
