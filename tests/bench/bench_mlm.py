@@ -9,7 +9,8 @@
 ours      train_mlm.py, its speed as it stands in metrics.jsonl
 dynamic   BertForMaskedLM and DataCollatorForLanguageModeling, each batch padded to its longest text (run_mlm --line_by_line)
 sorted    the same with texts of like length in a batch (group_by_length of the Trainer, which is off unless asked for)
-grouped   all texts one after the other in blocks of --max-length tokens (run_mlm's default)
+grouped   all texts one after the other in blocks of --max-length tokens, with their attention mask of ones (run_mlm's default)
+unmasked  the same without the mask, which spares sdpa a masked kernel; no option of run_mlm does that
 padded    every text padded to --max-length (the milestone report's notebook)
 matmul    no model: only the matrix products of the layers and the head, forward and backward, of as many tokens as a micro-batch of ours,
           always on the same operands. An upper bound: ours also needs attention, norms, activations, dropout, the loss and the optimizer
@@ -54,7 +55,7 @@ from beautybert.pretrained import read_config, write_model
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list, write_tokenizer
 
 MINILM = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
-PEERS = ("dynamic", "sorted", "grouped", "padded")
+PEERS = ("dynamic", "sorted", "grouped", "unmasked", "padded")
 SIDES = ("ours", *PEERS, "matmul")
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}  # dense bf16, from the makers' data sheets
 
@@ -98,7 +99,7 @@ def peer_rows(side: str, tokenizer: Tokenizer, args: argparse.Namespace) -> list
     special = special_ids(tokenizer)
     rows = [np.array([special["[CLS]"], *encoded.ids[:args.max_length - 2], special["[SEP]"]], dtype=np.int32)
             for encoded in tokenizer.encode_batch_fast(list(read_texts(args.data, TEXT_FIELDS)), add_special_tokens=False)]
-    if side == "grouped":
+    if side in ("grouped", "unmasked"):
         joined = np.concatenate(rows)
         rows = list(joined[:len(joined) // args.max_length * args.max_length].reshape(-1, args.max_length))
     return rows
@@ -131,7 +132,7 @@ def measure_peer(side: str, folder: Path, args: argparse.Namespace) -> dict:
     collate = transformers.DataCollatorForLanguageModeling(hf_tokenizer, mlm_probability=0.15, pad_to_multiple_of=8 if args.device == "cuda" else None)
     network = torch.compile(model, dynamic=side in ("dynamic", "sorted")) if args.compile else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
-    size = args.peer_blocks if side in ("grouped", "padded") else args.peer_texts
+    size = args.peer_blocks if side in ("grouped", "unmasked", "padded") else args.peer_texts
     batches = peer_batches(peer_rows(side, read_tokenizer(folder), args), size, side == "sorted", args.seed)
     result, seen = {"tokens": [], "seconds": []}, 0
     for step in range(args.warmup + args.steps):
@@ -139,7 +140,7 @@ def measure_peer(side: str, folder: Path, args: argparse.Namespace) -> dict:
         while real < args.batch_tokens:
             batch = collate([padded(row, args.max_length if side == "padded" else len(row)) for row in next(batches)])
             real, given = real + int(batch["attention_mask"].sum()), given + batch["input_ids"].numel()
-            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items() if side != "grouped" or name != "attention_mask"}
+            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items() if side != "unmasked" or name != "attention_mask"}
             with torch.autocast(device.type, torch.bfloat16, enabled=args.amp == "bf16"):
                 loss = network(**batch).loss
             loss.backward()
