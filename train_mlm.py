@@ -253,6 +253,8 @@ def main(config: Config) -> dict:
 
     # ==== run folder ==================================================================================================
     network = torch.compile(model) if config.compile else model
+    if config.compile:
+        show(f"compiling for micro-batches padded to {config.micro_batch_tokens:,} tokens: the first steps take much longer than the rest")
     if ranks.world_size > 1:
         network = DistributedDataParallel(network, gradient_as_bucket_view=True)
     riddles = choose_riddles(cache, valid_windows, tokenizer, keyed_generator(seed, GUESSES))

@@ -112,6 +112,7 @@ def profiler(log: RunLog, folder: Path, enabled: bool) -> Iterator[torch.profile
     if not enabled:
         yield None
         return
+    (folder / "profile.json").unlink(missing_ok=True)  # of an earlier start
 
     def report(profile: torch.profiler.profile) -> None:
         if profile.step_num < UNPROFILED_STEPS + PROFILED_STEPS:
@@ -128,7 +129,7 @@ def profiler(log: RunLog, folder: Path, enabled: bool) -> Iterator[torch.profile
     with torch.profiler.profile(activities=activities, schedule=schedule, on_trace_ready=report) as profile:
         yield profile
     if profile.step_num < UNPROFILED_STEPS + PROFILED_STEPS:
-        log.say("--profile: the run ended before its sixth step, so there is no trace")
+        log.say("--profile: no trace, as it takes six steps and this start made fewer")
 
 
 def need_extra(package: str, flag: str, extra: str) -> None:

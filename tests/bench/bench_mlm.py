@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=1, help="steps of each process that are not measured")
     parser.add_argument("--steps", type=int, default=3, help="steps of each process that are")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="one step, two rounds, without `padded`")
+    parser.add_argument("--quick", action="store_true", help="one step of 2,048 tokens, two rounds, dynamic and grouped alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)  # what the processes are started with
     parser.add_argument("--folder", help=argparse.SUPPRESS)
@@ -226,7 +226,7 @@ def main() -> None:
     if args.warmup < 1:
         parser.error("--warmup must be at least 1")
     if args.quick:
-        args.steps, args.rounds, args.peers = 1, 2, ("dynamic", "grouped")
+        args.steps, args.rounds, args.peers, args.batch_tokens, args.micro_batch_tokens, args.peer_blocks = 1, 2, ("dynamic", "grouped"), 2048, 2048, 4
     if args.side:
         print(json.dumps(measure_side(args.side, Path(args.folder), args)))
         return
@@ -241,8 +241,9 @@ def main() -> None:
         build_token_cache(Path(work) / "tokens", args.data, tokenizer, TEXT_FIELDS)
         cache = TokenCache(Path(work) / "tokens")
         windows = Windows.cut(cache, np.arange(len(cache)), args.max_length)
-        for _ in range(args.rounds):
+        for number in range(args.rounds):
             for side, runs in found.items():
+                print(f"round {number + 1} of {args.rounds}: {side}", file=sys.stderr, flush=True)
                 command = [sys.executable, "-m", "tests.bench.bench_mlm", *sys.argv[1:], "--side", side, "--folder", str(folder)]
                 done = subprocess.run(command, capture_output=True, text=True, env=environment)
                 if done.returncode:
