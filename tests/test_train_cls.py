@@ -36,7 +36,7 @@ def marked_label(text: str) -> str:
 # ---------------------------------------------------------------------------------------------- what it is for
 
 def test_it_learns_and_leaves_a_whole_run_folder(cls_config):
-    report = train_cls.main(replace(cls_config, init="scratch", vocab_size=150, max_steps=150, lr=3e-3, micro_batch_size=16, eval_interval=50))
+    report = train_cls.main(replace(cls_config, init="scratch", vocab_size=150, max_steps=150, lr=1e-3, micro_batch_size=16, eval_interval=50))
     out = Path(cls_config.out)
     assert report["accuracy"] > 0.9 and report["majority_accuracy"] < 0.5 and report["top3"] == 1.0
     assert {"model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "run.json", "labels.json", "report.json", "splits.csv", "predictions_test.csv", "confusion.csv",

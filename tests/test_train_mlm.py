@@ -64,7 +64,8 @@ def test_training_changes_every_weight_but_the_pooler(config, checkpoint):
     train_mlm.main(config)
     before, after = weights(checkpoint), weights(config.out)
     unchanged = {key for key in before if torch.equal(before[key], after[key])}
-    assert unchanged == {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
+    no_gradient = {key for key in before if key.endswith("key.bias")}  # but for rounding: it adds the same to all scores of a query
+    assert unchanged - no_gradient == {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
 
 
 def test_the_first_loss_is_the_models_own_on_its_masked_targets(config, checkpoint, monkeypatch):
