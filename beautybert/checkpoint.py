@@ -91,10 +91,22 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor],
 
 
 def check_identity(saved: dict, current: dict, folder: Path) -> None:
-    """ValueError naming everything in which a run that wants to resume differs from the one that saved."""
+    """ValueError naming everything in which a run that wants to resume differs from the one that saved; of a dictionary only the entries that differ."""
+    if saved.keys() != current.keys():
+        raise ValueError(f"--resume: {folder} was saved by another program or version: only there {', '.join(sorted(saved.keys() - current.keys())) or 'nothing'}, "
+                         f"only here {', '.join(sorted(current.keys() - saved.keys())) or 'nothing'}")
+    saved, current = _entries(saved), _entries(current)
     changed = [f"{key} was {saved.get(key)}, is now {current.get(key)}" for key in {**saved, **current} if saved.get(key) != current.get(key)]
     if changed:
         raise ValueError(f"--resume: {folder} was saved by another run: " + "; ".join(changed))
+
+
+def _entries(identity: dict) -> dict:
+    """The identity with a dictionary's entries beside its other values, as "model.hidden_size"."""
+    entries = {}
+    for key, value in identity.items():
+        entries |= {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, dict) else {key: value}
+    return entries
 
 
 def file_checksum(path: Path) -> str:

@@ -68,5 +68,9 @@ def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path):
 
 def test_every_change_of_identity_is_named(tmp_path):
     check_identity({"seed": 1, "corpus": "a"}, {"seed": 1, "corpus": "a"}, tmp_path)
+    with pytest.raises(ValueError, match=r"another run: model\.dropout was 0\.1, is now 0$"):
+        check_identity({"model": {"layers": 2, "dropout": 0.1}}, {"model": {"layers": 2, "dropout": 0}}, tmp_path)
+    with pytest.raises(ValueError, match="another program or version: only there corpus, only here head, labels"):
+        check_identity({"seed": 1, "corpus": "a"}, {"seed": 1, "labels": [], "head": "mlp"}, tmp_path)
     with pytest.raises(ValueError, match="--resume: .* seed was 1, is now 2; corpus was a, is now b"):
         check_identity({"seed": 1, "corpus": "a", "x": 0}, {"seed": 2, "corpus": "b", "x": 0}, tmp_path)
