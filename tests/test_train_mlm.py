@@ -170,23 +170,24 @@ def test_between_log_lines_the_host_never_waits_for_the_gpu(config, monkeypatch)
 
     monkeypatch.setattr(train_mlm, "learning_rate", forbid)
     try:
-        train_mlm.main(replace(config, amp="bf16", max_steps=8, log_interval=100, eval_interval=0, save_interval=0))
+        result = train_mlm.main(replace(config, amp="bf16", max_steps=8, log_interval=100, eval_interval=0, save_interval=0))
+        assert result["step"] == 8, "a wait raises inside the loop"
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
 
 def test_compiling_pads_to_one_number_of_tokens_and_is_over_after_three_steps(config, monkeypatch):
-    graphs, tokens, rate, compile = {}, set(), train_mlm.learning_rate, torch.compile
+    graphs, tokens, rate, torch_compile = {}, set(), train_mlm.learning_rate, torch.compile
 
     def count(step, *arguments):
         graphs[step] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
         return rate(step, *arguments)
 
-    monkeypatch.setattr(train_mlm, "learning_rate", count)
     def watched(model):
-        compiled = compile(model)
+        compiled = torch_compile(model)
         return lambda input_ids, *rest: tokens.add(len(input_ids)) or compiled(input_ids, *rest)
 
+    monkeypatch.setattr(train_mlm, "learning_rate", count)
     monkeypatch.setattr(torch, "compile", watched)
     train_mlm.main(replace(config, compile=True, amp="auto", max_steps=10, batch_tokens=128))
     assert graphs[1] < graphs[4] == graphs[10] and tokens == {128}, (graphs, tokens)

@@ -10,7 +10,7 @@ ours      train_mlm.py, its speed as it stands in metrics.jsonl
 dynamic   BertForMaskedLM and DataCollatorForLanguageModeling, each batch padded to its longest text (run_mlm --line_by_line)
 sorted    the same with texts of like length in a batch (group_by_length of the Trainer, which is off unless asked for)
 grouped   all texts one after the other in blocks of --max-length tokens, with their attention mask of ones (run_mlm's default)
-unmasked  the same without the mask, which spares sdpa a masked kernel; no option of run_mlm does that
+unmasked  the same without the mask, which no option of run_mlm leaves out; on a CPU it made no difference, on a GPU it was not measured
 padded    every text padded to --max-length (the milestone report's notebook)
 matmul    no model: only the matrix products of the layers and the head, forward and backward, of as many tokens as a micro-batch of ours,
           always on the same operands. An upper bound: ours also needs attention, norms, activations, dropout, the loss and the optimizer
@@ -78,6 +78,13 @@ def make_checkpoint(folder: Path, args: argparse.Namespace) -> None:
 
 # ---------------------------------------------------------------------------------------------- one side, in a process of its own
 
+def logged_steps(rows: list[dict], after: int) -> tuple[list[int], list[float]]:
+    """Of the rows of a metrics.jsonl, tokens and seconds from one training line to the next, from step `after` on."""
+    rows = [row for row in rows if row["split"] == "train" and row["step"] >= after]
+    tokens = [row["tokens"] - before["tokens"] for before, row in zip(rows, rows[1:])]
+    return tokens, [n / row["tokens_per_second"] for n, row in zip(tokens, rows[1:])]
+
+
 def measure_ours(folder: Path, args: argparse.Namespace) -> dict:
     """Seconds and tokens of each step, from metrics.jsonl."""
     on_gpu = args.device == "cuda"  # there a log line waits for the GPU, so it comes as seldom as can be
@@ -88,9 +95,8 @@ def measure_ours(folder: Path, args: argparse.Namespace) -> dict:
             batch_tokens=args.batch_tokens, micro_batch_tokens=args.micro_batch_tokens, amp=args.amp, compile=args.compile, seed=args.seed, log_interval=interval,
             eval_interval=0, save_interval=0, valid_fraction=0.001))
         rows = [json.loads(line) for line in (Path(work) / "run" / "metrics.jsonl").read_text().splitlines()]
-    rows = [row for row in rows if row["split"] == "train" and row["step"] >= args.warmup]
-    tokens = [row["tokens"] - before["tokens"] for before, row in zip(rows, rows[1:])]
-    return {"tokens": tokens, "seconds": [n / row["tokens_per_second"] for n, row in zip(tokens, rows[1:])],
+    tokens, seconds = logged_steps(rows, args.warmup)
+    return {"tokens": tokens, "seconds": seconds,
             "padding": 1 - sum(tokens) / (args.steps * args.batch_tokens) if args.compile else 0.0}
 
 

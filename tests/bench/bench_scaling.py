@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from tests.bench.bench_mlm import make_checkpoint
+from tests.bench.bench_mlm import logged_steps, make_checkpoint
 
 
 def start(ranks: int, folder: Path, out: Path, args: argparse.Namespace) -> subprocess.Popen:
@@ -40,9 +40,8 @@ def tokens_per_second(runs: int, ranks: int, folder: Path, args: argparse.Namesp
             sys.exit("a run failed")
         total = 0.0
         for out in outs:
-            rows = [row for row in map(json.loads, (out / "metrics.jsonl").read_text().splitlines()) if row["split"] == "train"]
-            tokens = [row["tokens"] - before["tokens"] for before, row in zip(rows[1:], rows[2:])]
-            total += sum(tokens) / sum(n / row["tokens_per_second"] for n, row in zip(tokens, rows[2:]))
+            tokens, seconds = logged_steps([json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()], after=2)
+            total += sum(tokens) / sum(seconds)
     return total
 
 
