@@ -48,7 +48,7 @@ from beautybert.metrics import mlm_metrics, mlm_sums
 from beautybert.model import SIZES, BertForMaskedLM, config_of_size
 from beautybert.optim import SCHEDULES, FiniteGuard, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from beautybert.pretrained import add_word_embeddings, load_weights, read_config, read_masked_lm, resolve, write_model
-from beautybert.tokenizer import (ADDED_WORDS_VERSION, add_words, learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint,
+from beautybert.tokenizer import (ADDED_TOKENS_VERSION, add_names, add_words, learn_tokenizer, read_tokenizer, special_ids, token_list, tokenizer_fingerprint,
                                   write_tokenizer)
 
 VALIDATION_MASK_PROB, VALIDATION_TOKENS = 0.15, 4096  # whatever --mask-prob and --micro-batch-tokens are, so that runs can be compared
@@ -64,6 +64,7 @@ class Config:
     size: str = option("tiny", "of --init scratch", choices=tuple(SIZES))
     vocab_size: int = option(4000, "WordPiece tokens learned from the data by --init scratch")
     add_vocab: int = option(0, "whole words of the data that become tokens of an --init checkpoint, those that its vocabulary cuts up most")
+    add_names: int = option(0, "names between commas, such as ingredients, that become tokens after those words, the most costly first")
     out: str = option("runs/mlm", "run folder; must be empty or absent unless --resume")
     resume: bool = option(False, "continue from the newest whole checkpoint in --out, from the start if there is none")
     cache_dir: str = option("~/.cache/beautybert", "where tokenised corpora are kept between runs")
@@ -100,7 +101,7 @@ def check(config: Config, ranks: Ranks) -> None:
     step, problems = config.micro_batch_tokens * ranks.world_size, []
     above_zero = ("vocab_size", "epochs", "micro_batch_tokens", "log_interval", "keep")
     problems += [f"--{name.replace('_', '-')} must be above 0, not {getattr(config, name)}" for name in above_zero if getattr(config, name) <= 0]
-    not_negative = ("add_vocab", "workers", "max_steps", "weight_decay", "clip", "seed", "eval_interval", "save_interval")
+    not_negative = ("add_vocab", "add_names", "workers", "max_steps", "weight_decay", "clip", "seed", "eval_interval", "save_interval")
     problems += [f"--{name.replace('_', '-')} must not be negative, it is {getattr(config, name)}" for name in not_negative if (getattr(config, name) or 0) < 0]
     for name, low, high in (("max_bad_rows", 0, 1), ("warmup", 0, 1), ("dropout", 0, 1)):
         if not low <= (getattr(config, name) or 0) <= high:
@@ -108,8 +109,8 @@ def check(config: Config, ranks: Ranks) -> None:
     for name in ("valid_fraction", "mask_prob"):
         if not 0 < getattr(config, name) < 1:
             problems.append(f"--{name.replace('_', '-')} must lie between 0 and 1, not {getattr(config, name)}")
-    if config.add_vocab and config.init == "scratch":
-        problems.append("--add-vocab needs the vocabulary of an --init checkpoint; from scratch, --vocab-size tokens are learned")
+    if (config.add_vocab or config.add_names) and config.init == "scratch":
+        problems.append("--add-vocab and --add-names need the vocabulary of an --init checkpoint; from scratch, --vocab-size tokens are learned")
     if config.lr is not None and config.lr <= 0:
         problems.append(f"--lr must be above 0, not {config.lr}")
     if config.max_length < 3:
@@ -152,13 +153,17 @@ def main(config: Config) -> dict:
         bert_config = replace(bert_config, hidden_dropout_prob=config.dropout)
     if len(token_list(tokenizer)) > bert_config.vocab_size:
         raise ValueError(f"{folder}: the tokenizer has {len(token_list(tokenizer)):,} ids, the word embeddings of config.json only {bert_config.vocab_size:,}")
-    base_tokenizer, new_words = tokenizer, []
-    if config.add_vocab:
-        name = f"vocabulary-{corpus_id}-{tokenizer_fingerprint(base_tokenizer)}-{config.add_vocab}-{ADDED_WORDS_VERSION}"
-        tokenizer = read_tokenizer(once_per_machine(cache_dir / name, lambda unfinished: write_tokenizer(
-            add_words(base_tokenizer, read_texts(config.data, config.text_fields), config.add_vocab), unfinished, config.max_length), ranks))
-        new_words = token_list(tokenizer)[len(token_list(base_tokenizer)):]
-        show(f"vocabulary: {len(new_words):,} words more, first those that cost the most pieces: {', '.join(new_words[:6])}")
+    base_tokenizer, new_tokens = tokenizer, []
+    if config.add_vocab or config.add_names:
+        def write_longer(unfinished: Path) -> None:
+            with_words = add_words(base_tokenizer, read_texts(config.data, config.text_fields), config.add_vocab) if config.add_vocab else base_tokenizer
+            longer = add_names(with_words, read_texts(config.data, config.text_fields), config.add_names) if config.add_names else with_words
+            write_tokenizer(longer, unfinished, config.max_length)
+
+        name = f"vocabulary-{corpus_id}-{tokenizer_fingerprint(base_tokenizer)}-{config.add_vocab}-{config.add_names}-{ADDED_TOKENS_VERSION}"
+        tokenizer = read_tokenizer(once_per_machine(cache_dir / name, write_longer, ranks))
+        new_tokens = token_list(tokenizer)[len(token_list(base_tokenizer)):]
+        show(f"vocabulary: {len(new_tokens):,} tokens more, words and names, first those that cost the most pieces: {', '.join(map(repr, new_tokens[:6]))}")
     if config.max_length > bert_config.max_position_embeddings:
         raise ValueError(f"--max-length {config.max_length} is over the {bert_config.max_position_embeddings} positions of --init {config.init}")
     vocabulary, special = Vocabulary.of(tokenizer), special_ids(tokenizer)
@@ -171,8 +176,8 @@ def main(config: Config) -> dict:
     else:
         model, report = read_masked_lm(folder, bert_config)
         show(f"{folder}: {report}")
-    if new_words:
-        pieces = [encoded.ids for encoded in base_tokenizer.encode_batch_fast(new_words, add_special_tokens=False)]
+    if new_tokens:
+        pieces = [encoded.ids for encoded in base_tokenizer.encode_batch_fast([token.rstrip(",") for token in new_tokens], add_special_tokens=False)]
         bert_config = add_word_embeddings(model, len(token_list(base_tokenizer)), pieces)
     model.bert.encoder.recompute = config.gradient_checkpointing
     model.to(device).train()
@@ -231,7 +236,7 @@ def main(config: Config) -> dict:
     # ==== resume: these four, weights, moments and scaler are all that the loop changes ================================
     done, tokens_seen, valid, history = 0, 0, None, []  # valid: the last evaluation; history: every validation loss
     identity = {"corpus": corpus_id, "tokenizer": tokenizer_fingerprint(tokenizer), "model": bert_config.to_dict(),
-                **{name: getattr(config, name) for name in ("add_vocab", "seed", "batch_tokens", "micro_batch_tokens", "max_length", "valid_fraction",
+                **{name: getattr(config, name) for name in ("add_vocab", "add_names", "seed", "batch_tokens", "micro_batch_tokens", "max_length", "valid_fraction",
                                                             "mask_prob", "mask_unit")}}
     if config.resume:
         checkpoint = newest_checkpoint(out, show)

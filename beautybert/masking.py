@@ -26,7 +26,7 @@ class Vocabulary:
     mask_id: int
     is_special: np.ndarray
     is_continuation: np.ndarray  # ##pieces
-    is_separator: np.ndarray  # , and ;
+    is_separator: np.ndarray  # , and ; and names that end in one
     starts_with_digit: np.ndarray
 
     @classmethod
@@ -34,15 +34,15 @@ class Vocabulary:
         special = special_ids(tokenizer)
         tokens = ["[PAD]" if token is None else token for token in token_list(tokenizer)]  # an id without a token is never drawn
         return cls(special["[MASK]"], np.array([token in special for token in tokens]),
-                   np.array([token.startswith("##") for token in tokens]), np.array([token in (",", ";") for token in tokens]),
+                   np.array([token.startswith("##") for token in tokens]), np.array([token.endswith((",", ";")) for token in tokens]),
                    np.array([token[:1].isdigit() for token in tokens]))
 
 
 def mask_units(input_ids: np.ndarray, unit: str, vocabulary: Vocabulary) -> np.ndarray:
     """(N,) ids -> (N,) int: tokens with the same number are masked together.
 
-    token: each alone. word: a word's pieces. ingredient: what stands between two separators; a comma between digits
-    ("1,2-hexanediol") separates nothing. A special token ends every unit, so no unit reaches into another document.
+    token: each alone. word: a word's pieces. ingredient: what stands between two separators, or a name
+    that is one token with its comma (tokenizer.add_names); a comma between digits ("1,2-hexanediol") separates nothing. A special token ends every unit, so no unit reaches into another document.
     """
     special = vocabulary.is_special[input_ids]
     after_special = np.concatenate([[True], special[:-1]])

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beautybert.masking import IGNORED, UNITS, Vocabulary, mask_tokens, mask_units
+from beautybert.tokenizer import add_names
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ",", ";", "1", "2", "-"] + [f"w{i}" for i in range(20)] + [f"##p{i}" for i in range(10)]
 ID = {token: i for i, token in enumerate(TOKENS)}
@@ -84,3 +85,12 @@ def test_vocabulary_tables_follow_the_tokenizer(tokenizer):
     assert [tokenizer.id_to_token(i) for i in encoded[vocabulary.is_separator[encoded]]] == [",", ","]
     units = mask_units(encoded, "ingredient", vocabulary)
     assert units.max() == 2, "the list '1,2-hexanediol' ',' 'water' has three units"
+
+
+def test_a_name_with_its_comma_is_an_ingredient(tokenizer):
+    longer = add_names(tokenizer, ["water, citric acid, water, citric acid,"], 9)
+    encoded = np.array(longer.encode("zinc oxide, water, citric acid, water", add_special_tokens=False).ids)
+    units, tokens = mask_units(encoded, "ingredient", Vocabulary.of(longer)), [longer.id_to_token(id) for id in encoded]
+    assert "citric acid," in tokens
+    places = [tokens.index(token) for token in (",", "water,", "citric acid,")]
+    assert np.diff(units[places]).tolist() == [1, 1] and units[0] == 0 and len(units) == places[2] + 2

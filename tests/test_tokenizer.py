@@ -3,7 +3,7 @@ import json
 import pytest
 
 from beautybert import corpus
-from beautybert.tokenizer import add_words, is_uncased, learn_tokenizer, read_tokenizer, token_list, tokenizer_fingerprint, write_tokenizer
+from beautybert.tokenizer import add_names, add_words, is_uncased, learn_tokenizer, read_tokenizer, token_list, tokenizer_fingerprint, write_tokenizer
 from tests.conftest import product_texts
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -88,6 +88,27 @@ def test_the_words_that_cost_the_most_pieces_become_tokens(tmp_path):
     write_tokenizer(longer, tmp_path / "longer", 64)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "longer")
     assert theirs("glycerin, oil")["input_ids"][1:-1] == longer.encode("glycerin, oil", add_special_tokens=False).ids == [15, 10, 14]
+
+
+def test_the_names_that_cost_the_most_pieces_become_tokens_with_their_comma(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    pieces = ["sodium", "chloride", "##s", "water", ",", "1", "2", "-", "he", "##xa", "oil", "##water"]
+    known = read_tokenizer(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
+    # pieces saved: "1,2-hexa," 2 x 6, "sodium chloride," 3 x 2, "water," 2 x 1; "oil sodium," stands there once, "chloride" before no comma
+    texts = ["Sodium Chloride, 1,2-Hexa, water, oil sodium, chloride", "SODIUM CHLORIDE, 1,2-hexa, water", "water, sodium chloride, chloride"]
+    assert token_list(add_names(known, iter(texts), 1)) == [*token_list(known), "1,2-hexa,"]
+    longer = add_names(known, texts, 9)
+    assert token_list(longer) == [*token_list(known), "1,2-hexa,", "sodium chloride,", "water,"]
+    cut = [longer.id_to_token(id) for id in longer.encode("Water, Sodium Chloride, sodium chlorides, oilwater, 1,2-hexa, 1,2 water", add_special_tokens=False).ids]
+    assert cut == ["water,", "sodium chloride,", "sodium", "chloride", "##s", ",", "oil", "##water", ",", "1,2-hexa,", "1", ",", "2", "water"]
+    assert longer.decode(longer.encode("water, sodium chloride, oil").ids, skip_special_tokens=True) == "water, sodium chloride, oil"
+    write_tokenizer(longer, tmp_path / "longer", 64)
+    text = "oil, sodium chloride, 1,2-hexa, [MASK] water"
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "longer")
+    ours = read_tokenizer(tmp_path / "longer")
+    assert theirs(text.replace("[MASK] ", ""))["input_ids"][1:-1] == ours.encode(text.replace("[MASK] ", ""), add_special_tokens=False).ids
+    assert ours.token_to_id("[MASK]") not in ours.encode(text, add_special_tokens=False).ids
+    assert tokenizer_fingerprint(ours) == tokenizer_fingerprint(longer)
 
 
 @pytest.mark.parametrize("content, message", [

@@ -342,7 +342,7 @@ def test_a_resume_that_would_be_another_run_is_refused_by_name(config, tmp_path,
     ({"mask_prob": 0.0, "lr": -1.0, "epochs": 0.0, "warmup": 1.5}, "--epochs must be above 0.*--warmup must lie between.*--mask-prob must lie.*--lr must be above 0"),
     ({"max_steps": -1, "seed": -2}, "--max-steps must not be negative.*--seed must not be negative"),
     ({"amp": "fp16"}, "--amp fp16 needs a GPU"),
-    ({"init": "scratch", "add_vocab": 5}, "--add-vocab needs the vocabulary of an --init checkpoint"),
+    ({"init": "scratch", "add_vocab": 5}, "--add-vocab and --add-names need the vocabulary of an --init checkpoint"),
     ({"data": ("nowhere.json",)}, "nowhere.json: no such file"),
     ({"init": "./nowhere"}, "--init ./nowhere: no such folder"),
 ])
@@ -400,20 +400,20 @@ def test_ranks_that_find_different_checkpoints_refuse_to_go_on(config, monkeypat
         train_mlm.main(replace(config, resume=True))
 
 
-def test_added_words_shorten_the_texts_are_trained_and_go_with_the_model(config, tmp_path, capsys):
+def test_added_words_and_names_shorten_the_texts_are_trained_and_go_with_the_model(config, tmp_path, capsys):
     """The new rows start as the mean of their pieces, learn like the others, survive a resume, and transformers reads the longer vocabulary."""
     transformers = pytest.importorskip("transformers")
     texts = tmp_path / "new.txt"
-    texts.write_text("\n".join(f"{text} cyclopentasiloxane, phenoxyethanol {i}"
+    texts.write_text("\n".join(f"{text} cyclopentasiloxane, phenoxyethanol {i}, zinc oxide, {i}"
                                for i, text in enumerate(product_texts(300))))
     config = replace(config, data=(str(texts),))
     train_mlm.main(replace(config, out=config.out + "-plain", max_steps=0))
-    longer = replace(config, add_vocab=2, schedule="constant")
+    longer = replace(config, add_vocab=2, add_names=1, schedule="constant")
     train_mlm.main(replace(longer, out=config.out + "-zero", max_steps=0))
     train_mlm.main(replace(longer, max_steps=2))
     train_mlm.main(replace(longer, resume=True))
     train_mlm.main(replace(longer, out=config.out + "-whole"))
-    assert "2 words more, first those that cost the most pieces: cyclopentasiloxane, phenoxyethanol" in capsys.readouterr().out
+    assert "3 tokens more, words and names, first those that cost the most pieces: 'cyclopentasiloxane', 'phenoxyethanol', 'zinc oxide,'" in capsys.readouterr().out
     size = read_config(Path(config.init)).vocab_size
     zero, whole, resumed = (load_file(Path(config.out + end) / "model.safetensors") for end in ("-zero", "-whole", ""))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
@@ -421,13 +421,16 @@ def test_added_words_shorten_the_texts_are_trained_and_go_with_the_model(config,
     pieces = read_tokenizer(config.init).encode("cyclopentasiloxane", add_special_tokens=False).ids
     assert len(pieces) > 2 and torch.equal(zero[rows][:size], load_file(Path(config.init) / "model.safetensors")[rows])
     torch.testing.assert_close(zero[rows][size], zero[rows][pieces].mean(0))
-    assert len(zero[rows]) == size + 2 and (whole[rows][size:] != zero[rows][size:]).any(1).all()
+    name = read_tokenizer(config.init).encode("zinc oxide", add_special_tokens=False).ids
+    torch.testing.assert_close(zero[rows][size + 2], zero[rows][name].mean(0), msg="the comma is no part of what a name means")
+    assert len(zero[rows]) == size + 3 and (whole[rows][size:] != zero[rows][size:]).any(1).all()
     tokens = [json.loads((Path(config.out + end) / "run.json").read_text())["data"]["tokens"] for end in ("-plain", "-zero")]
-    assert tokens[1] < tokens[0] - 2 * 300
+    assert tokens[1] < tokens[0] - 4 * 300
     tokenizer = read_tokenizer(config.out)
     assert tokenizer.encode("Phenoxyethanol", add_special_tokens=False).ids == [size + 1]
+    assert tokenizer.encode("water, Zinc oxide, oil", add_special_tokens=False).ids.count(size + 2) == 1
     model = transformers.BertForMaskedLM.from_pretrained(config.out)
-    assert model.config.vocab_size == size + 2 and torch.equal(model.get_input_embeddings().weight, whole[rows])
+    assert model.config.vocab_size == size + 3 and torch.equal(model.get_input_embeddings().weight, whole[rows])
 
 
 def test_a_run_from_scratch_keeps_its_vocabulary_beside_its_checkpoints(config, tmp_path):
