@@ -39,10 +39,12 @@ import beautybert
 from beautybert import runlog
 from beautybert.attention import attention_path, to_device
 from beautybert.baselines import majority_accuracy, tfidf_linear_svc
-from beautybert.batching import DROPOUT, SPLIT, Example, cut_head_and_tail, keyed_generator, keyed_seed, labelled_batch, shuffled_numbers
+from beautybert.batching import (DROPOUT, INGREDIENTS, SPLIT, Example, cut_head_and_tail, keyed_generator, keyed_seed, labelled_batch, shuffled_numbers,
+                                 without_ingredients)
 from beautybert.checkpoint import check_identity, file_checksum, newest_checkpoint, read_checkpoint, save_checkpoint
 from beautybert.config import changed_options, option, raise_problems, run_command
 from beautybert.distributed import Ranks, amp_dtype, deferred_signals, disconnects, sum_over_ranks, wait_for_ranks
+from beautybert.masking import Vocabulary
 from beautybert.metrics import classification_report, confusion_matrix, fit_temperature
 from beautybert.model import HEADS, SIZES, BertForSequenceClassification, config_of_size
 from beautybert.optim import SCHEDULES, FiniteGuard, layerwise_factor, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
@@ -84,6 +86,7 @@ class Config:
     weight_decay: float = option(0.01, "AdamW's, of matrices and embeddings")
     clip: float = option(1.0, "largest gradient norm; 0: no clipping")
     dropout: float | None = option(None, "of hidden states and head [the model's own]")
+    ingredient_dropout: float = option(0.2, "share of a training list's ingredients that are left out, others in each epoch")
     label_smoothing: float = option(0.1, "share of the target spread over all labels")
     class_weights: bool = option(False, "weigh each label by the inverse of its frequency")
     select_by: str = option("accuracy", "what on the validation lists decides which weights are kept", choices=("accuracy", "macro_f1"))
@@ -104,7 +107,7 @@ def check(config: Config, ranks: Ranks) -> None:
     problems += [f"--{name.replace('_', '-')} must be above 0, not {getattr(config, name)}" for name in above_zero if getattr(config, name) <= 0]
     not_negative = ("split_seed", "max_steps", "weight_decay", "clip", "seed", "eval_interval", "save_interval")
     problems += [f"--{name.replace('_', '-')} must not be negative, it is {getattr(config, name)}" for name in not_negative if (getattr(config, name) or 0) < 0]
-    for name in ("warmup", "dropout", "label_smoothing"):
+    for name in ("warmup", "dropout", "ingredient_dropout", "label_smoothing"):
         if not 0 <= (getattr(config, name) or 0) <= 1:
             problems.append(f"--{name.replace('_', '-')} must lie between 0 and 1, not {getattr(config, name)}")
     if not 0 < config.layer_decay <= 1:
@@ -175,7 +178,7 @@ def main(config: Config) -> dict:
          f"attention by {attention_path(device, amp_dtype(config.amp, device), bert_config.head_size)}")
 
     # ==== examples ====================================================================================================
-    special, label_id = special_ids(tokenizer), {label: i for i, label in enumerate(labels)}
+    special, vocabulary, label_id = special_ids(tokenizer), Vocabulary.of(tokenizer), {label: i for i, label in enumerate(labels)}
     examples, lengths = {}, []
     for side in SPLITS:
         encoded = tokenizer.encode_batch_fast([product.text for product in sides[side]], add_special_tokens=False)
@@ -192,6 +195,9 @@ def main(config: Config) -> dict:
         """Micro-batch i of the step's `per_step`."""
         first = (step - 1) * config.batch_size + i * config.micro_batch_size
         chosen = [examples["train"][number] for number in shuffled_numbers(first, config.micro_batch_size, total, seed)]
+        if config.ingredient_dropout:
+            rng = keyed_generator(seed, INGREDIENTS, step, i)
+            chosen = [replace(example, ids=without_ingredients(example.ids, config.ingredient_dropout, vocabulary, rng)) for example in chosen]
         return labelled_batch(sorted(chosen, key=lambda example: len(example.ids)))
 
     show(f"lists: {sum(lengths) / len(lengths):.0f} tokens on average, {sum(n > config.max_length for n in lengths):,} of {len(lengths):,} are longer than "
@@ -213,7 +219,7 @@ def main(config: Config) -> dict:
     # ==== resume: these, weights, moments and scaler are all that the loop changes ====================================
     done, tokens_seen, best, valid = 0, 0, None, None  # best: {"step", "value", "checksum"} of model.safetensors; valid: the last evaluation
     identity = {"data": data_id, "tokenizer": tokenizer_fingerprint(tokenizer), "model": bert_config.to_dict(), "labels": labels,
-                **{name: getattr(config, name) for name in ("split", "split_seed", "seed", "batch_size", "micro_batch_size", "max_length", "head", "select_by")}}
+                **{name: getattr(config, name) for name in ("split", "split_seed", "seed", "batch_size", "micro_batch_size", "max_length", "head", "ingredient_dropout", "select_by")}}
     if config.resume:
         checkpoint = newest_checkpoint(out, show)
         if checkpoint:

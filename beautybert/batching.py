@@ -23,7 +23,7 @@ from beautybert.corpus import TokenCache
 from beautybert.masking import IGNORED, Vocabulary, mask_tokens, mask_units
 
 # the first number of every random key, so that no two purposes ever share one
-ORDER, MASK, DROPOUT, VALIDATION, SPLIT, GUESSES = range(6)
+ORDER, MASK, DROPOUT, VALIDATION, SPLIT, GUESSES, INGREDIENTS = range(7)
 
 
 def keyed_generator(*key: int) -> np.random.Generator:
@@ -211,6 +211,17 @@ def cut_head_and_tail(ids: Sequence[int], room: int) -> list[int]:
         return list(ids)
     tail = room // 3
     return [*ids[:room - tail], *ids[len(ids) - tail:]]
+
+
+def without_ingredients(ids: np.ndarray, share: float, vocabulary: Vocabulary, rng: np.random.Generator) -> np.ndarray:
+    """A list's ids (T,) without about a `share` of its ingredients, each left out or not on its own; all of them if none would be left.
+
+    Word dropout (Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods, section 3.2), a whole ingredient at a time; separators
+    count as ingredients, special tokens stay.
+    """
+    units = mask_units(ids, "ingredient", vocabulary)
+    kept = vocabulary.is_special[ids] | (rng.random(units[-1] + 1) >= share)[units]
+    return ids[kept] if (kept & ~vocabulary.is_special[ids]).any() else ids
 
 
 def labelled_batch(examples: Sequence[Example]) -> LabelledBatch:

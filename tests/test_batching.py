@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beautybert.batching import (MASK, Example, MicroBatchOrder, Windows, cut_head_and_tail, join_windows, keyed_generator, keyed_seed, labelled_batch, masked_micro_batch,
-                                 pack, shuffled_numbers, split_documents)
+                                 pack, shuffled_numbers, split_documents, without_ingredients)
 from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache
 from beautybert.masking import Vocabulary
+from beautybert.tokenizer import special_ids
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,24 @@ def test_labelled_documents_keep_their_label_and_their_boundaries():
 def test_long_lists_keep_head_and_tail():
     assert cut_head_and_tail(range(5), 5) == [0, 1, 2, 3, 4] and cut_head_and_tail(range(100), 9) == [0, 1, 2, 3, 4, 5, 97, 98, 99]
     assert all(len(cut_head_and_tail(range(100), room)) == room for room in range(1, 12))
+
+
+def test_whole_ingredients_are_left_out_and_never_all(tokenizer):
+    vocabulary, special = Vocabulary.of(tokenizer), special_ids(tokenizer)
+    text = "glycerin stearate, 1,2-hexanediol, water, soothing cream"
+    ids = np.array([special["[CLS]"], *tokenizer.encode(text, add_special_tokens=False).ids, special["[SEP]"]])
+    whole = [piece for name in text.split(", ") for piece in (name, ",")][:-1]
+    found = [without_ingredients(ids, 0.3, vocabulary, keyed_generator(i)) for i in range(400)]
+    for kept in found:
+        assert kept[0] == special["[CLS]"] and kept[-1] == special["[SEP]"]
+        left = tokenizer.decode(kept.tolist(), skip_special_tokens=True).replace(" ", "")
+        for unit in whole:  # in order, each whole or not at all
+            left = left.removeprefix(unit.replace(" ", ""))
+        assert left == ""
+    shares = np.mean([sum(name.replace(" ", "") in tokenizer.decode(kept.tolist()).replace(" ", "") for name in text.split(", ")) for kept in found]) / 4
+    assert abs(shares - 0.7) < 0.05
+    assert without_ingredients(ids, 1.0, vocabulary, keyed_generator(0)).tolist() == ids.tolist()
+    assert without_ingredients(ids, 0.0, vocabulary, keyed_generator(0)).tolist() == ids.tolist()
 
 
 def test_the_endless_sequence_holds_each_example_once_an_epoch_wherever_it_is_cut():

@@ -52,7 +52,7 @@ def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_conf
     """Every document of every batch of training, validation and test stands beside the label that its own text was written for."""
     seen = []
     monkeypatch.setattr(train_cls, "labelled_batch", lambda examples: seen.append(labelled_batch(examples)) or seen[-1])
-    train_cls.main(replace(cls_config, init="scratch", vocab_size=300, max_steps=8))
+    train_cls.main(replace(cls_config, init="scratch", vocab_size=300, max_steps=8, ingredient_dropout=0.0))
     tokenizer, labels = read_tokenizer(cls_config.out), sorted(KINDS)
     texts = [(tokenizer.decode(ids.tolist()), labels[label]) for batch in seen for ids, label in zip(batch.input_ids.split(batch.segments.lengths), batch.label_ids.tolist())]
     assert len(texts) > 8 * 16 + 2 * 12 and {label for _, label in texts} == set(KINDS)
@@ -64,6 +64,23 @@ def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_conf
         table = pd.read_csv(Path(cls_config.out) / name)
         assert len(table) == round(120 * share)
         assert all(marked_label(lists[source][row]) == label for source, row, label in zip(table.source, table.row, table.label))
+
+
+def test_training_alone_leaves_out_ingredients_and_others_in_each_epoch(cls_config, monkeypatch):
+    seen = []
+    monkeypatch.setattr(train_cls, "labelled_batch", lambda examples: seen.append([tuple(example.ids.tolist()) for example in examples]) or labelled_batch(examples))
+    run = replace(cls_config, max_steps=12, ingredient_dropout=0.4)  # two epochs of 96 lists; micro-batches of 4
+    train_cls.main(run)
+    dropped, seen[:] = list(seen), []
+    train_cls.main(replace(run, out=run.out + "-whole", ingredient_dropout=0.0))
+
+    def lists(batches, size):
+        return [ids for batch in batches if len(batch) == size for ids in batch]
+
+    shorter, whole = lists(dropped, 4), lists(seen, 4)
+    assert len(shorter) == len(whole) == 12 * 16 and lists(dropped, 12) == lists(seen, 12), "validation and test lists stay whole"
+    assert len(set(whole)) == 96 and len(set(shorter)) > 150, "the epochs leave out the same"
+    assert 0.5 < sum(map(len, shorter)) / sum(map(len, whole)) < 0.75
 
 
 def test_the_report_is_that_of_the_exported_weights_and_of_its_own_predictions(cls_config):
@@ -80,7 +97,7 @@ def test_the_report_is_that_of_the_exported_weights_and_of_its_own_predictions(c
 def test_the_first_loss_is_the_weighted_smoothed_mean_over_the_batch(cls_config):
     rare = pd.read_csv(cls_config.cosmetics, dtype=str)
     rare[(rare.Label != "Serum") | (rare.index % 3 == 0)].to_csv(cls_config.cosmetics, index=False)
-    config = replace(cls_config, dropout=0.0, max_steps=1, class_weights=True, label_smoothing=0.2)
+    config = replace(cls_config, dropout=0.0, ingredient_dropout=0.0, max_steps=1, class_weights=True, label_smoothing=0.2)
     train_cls.main(replace(config, max_steps=0, out=config.out + "-zero"))
     train_cls.main(config)
     batches = []
@@ -218,7 +235,7 @@ def test_a_crash_at_any_step_resumes_bit_for_bit(cls_config, monkeypatch, crash_
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-@pytest.mark.parametrize("change, message", [({"seed": 1}, "seed was 0, is now 1"), ({"head": "mlp"}, "head was pooler, is now mlp"), ({"batch_size": 32}, "batch_size was 16, is now 32"),
+@pytest.mark.parametrize("change, message", [({"seed": 1}, "seed was 0, is now 1"), ({"ingredient_dropout": 0.3}, "ingredient_dropout was 0.2, is now 0.3"), ({"head": "mlp"}, "head was pooler, is now mlp"), ({"batch_size": 32}, "batch_size was 16, is now 32"),
                                              ({"split": "brand"}, "data was [0-9a-f]{16}, is now .*split was list, is now brand"), ({"split_seed": 1}, "split_seed was 0, is now 1")])
 def test_a_resume_that_would_be_another_run_is_refused_by_name(cls_config, change, message):
     train_cls.main(cls_config)

@@ -1,0 +1,71 @@
+"""How far the labels of the tables agree with each other: what no model that reads ingredient lists alone can do better.
+
+    python -m tests.bench.bench_labels --cosmetics cosmetics.csv --sephora sephora_website_dataset.csv
+
+Pairs of different lists by how many of their ingredients they share (Jaccard index: shared / all of both), and how often the two products have
+the same label: over all pairs, and over pairs from one table, each list counting once. If labels were drawn from some distribution for each such list, pairs would agree
+in a share of sum p², and the best guess would be right in between that share and its square root. Lists that are the same up to spelling count as one here; how many of
+them have several labels is said first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+
+import numpy as np
+
+from beautybert.ingredients import parse_ingredients
+from beautybert.products import SCHEMES, Product, read_label_map, read_products, relabel, split_products
+from beautybert.batching import SPLIT, keyed_generator
+
+BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0 + 1e-9)
+
+
+def similar_pairs(products: list[Product]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pairs of products whose lists are not the same and share at least half: first, second, Jaccard index, each (pairs,)."""
+    from scipy.sparse import csr_matrix
+
+    number: dict[str, int] = {}
+    sets = [sorted({number.setdefault(name.casefold(), len(number)) for name in parse_ingredients(product.text).names}) for product in products]
+    sizes = np.array([len(names) for names in sets])
+    matrix = csr_matrix((np.ones(sizes.sum(), dtype=np.float32), np.concatenate(sets), np.concatenate([[0], sizes.cumsum()])), shape=(len(sets), len(number)))
+    shared = (matrix @ matrix.T).tocoo()
+    index = shared.data / (sizes[shared.row] + sizes[shared.col] - shared.data)
+    list_of = np.unique([product.key for product in products], return_inverse=True)[1]
+    chosen = (shared.row != shared.col) & (index >= BANDS[0]) & (list_of[shared.row] != list_of[shared.col])
+    return shared.row[chosen], shared.col[chosen], index[chosen]
+
+
+def agreement(first: np.ndarray, same: np.ndarray) -> float:
+    """The mean over lists of the share of their pairs that agree."""
+    return float(np.mean([same[first == number].mean() for number in np.unique(first)])) if len(first) else float("nan")
+
+
+def main() -> None:
+    """Count and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cosmetics", default="data/cosmetics.csv")
+    parser.add_argument("--sephora", default="data/sephora_website_dataset.csv")
+    args = parser.parse_args()
+    everything, counts = read_products(args.cosmetics, args.sephora, "data/labels.csv")
+    for scheme in SCHEMES:
+        sides, _ = relabel(split_products(everything, "list", keyed_generator(0, SPLIT)), read_label_map("data/labels.csv", scheme), 5, counts)
+        products = [product for side in sides.values() for product in side]
+        labels_of = defaultdict(set)
+        for product in products:
+            labels_of[product.key].add(product.label)
+        several = sum(len(labels) > 1 for labels in labels_of.values())
+        print(f"\n`{scheme}`: {len(products):,} products with {len(labels_of):,} lists, {several:,} of which have several labels: knowing every list, at most "
+              f"{len(labels_of) / len(products):.1%} could be right\n\n| shared ingredients | lists | pairs agree | pairs of one table agree |\n|---|---|---|---|")
+        first, second, index = similar_pairs(products)
+        label, source = (np.unique([getattr(product, name) for product in products], return_inverse=True)[1] for name in ("label", "source"))
+        for low, high in zip(BANDS, BANDS[1:]):
+            inside = (index >= low) & (index < high)
+            f, s = first[inside], second[inside]
+            one = source[f] == source[s]
+            print(f"| {low:.0%} to {min(high, 1):.0%} | {len(np.unique(f)):,} | {agreement(f, label[f] == label[s]):.1%} | {agreement(f[one], (label[f] == label[s])[one]):.1%} |")
+
+
+if __name__ == "__main__":
+    main()
