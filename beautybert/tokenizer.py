@@ -110,7 +110,7 @@ def add_names(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokeniz
     chosen = sorted(saved, key=lambda name: (-saved[name], name))[:count]
     longer = Tokenizer.from_str(tokenizer.to_str())
     longer.encode_special_tokens = True
-    longer.add_tokens([AddedToken(name, single_word=True, lstrip=True, normalized=True) for name in chosen])
+    longer.add_tokens([AddedToken(name, single_word=True, normalized=True) for name in chosen])
     return longer
 
 

@@ -94,8 +94,8 @@ def test_the_names_that_cost_the_most_pieces_become_tokens_with_their_comma(tmp_
     transformers = pytest.importorskip("transformers")
     pieces = ["sodium", "chloride", "##s", "water", ",", "1", "2", "-", "he", "##xa", "oil", "##water"]
     known = read_tokenizer(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
-    # pieces saved: "1,2-hexa," 2 x 6, "sodium chloride," 3 x 2, "water," 2 x 1; "oil sodium," stands there once, "chloride" before no comma
-    texts = ["Sodium Chloride, 1,2-Hexa, water, oil sodium, chloride", "SODIUM CHLORIDE, 1,2-hexa, water", "water, sodium chloride, chloride"]
+    # pieces saved: "1,2-hexa," 2 x 6, "sodium chloride," 3 x 2, "water," 2 x 1; "oil sodium," stands there once, "water oil" before no comma
+    texts = ["Sodium Chloride, 1,2-Hexa, water, oil sodium, chloride", "SODIUM CHLORIDE, 1,2-hexa, water oil", "water, sodium chloride, water oil"]
     assert token_list(add_names(known, iter(texts), 1)) == [*token_list(known), "1,2-hexa,"]
     longer = add_names(known, texts, 9)
     assert token_list(longer) == [*token_list(known), "1,2-hexa,", "sodium chloride,", "water,"]

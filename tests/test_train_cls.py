@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import train_cls
 import train_mlm
 from beautybert import runlog
-from beautybert.batching import labelled_batch
+from beautybert.batching import labelled_batch, without_ingredients
 from beautybert.pretrained import read_classifier
 from beautybert.tokenizer import read_tokenizer
 from tests.conftest import KINDS, metrics, product_tables, run_script
@@ -67,7 +67,9 @@ def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_conf
 
 
 def test_training_alone_leaves_out_ingredients_and_others_in_each_epoch(cls_config, monkeypatch):
-    seen = []
+    seen, draws = [], []
+    monkeypatch.setattr(train_cls, "without_ingredients", lambda ids, share, vocabulary, rng:
+                        draws.append(rng.bit_generator.state["state"]["state"]) or without_ingredients(ids, share, vocabulary, rng))
     monkeypatch.setattr(train_cls, "labelled_batch", lambda examples: seen.append([tuple(example.ids.tolist()) for example in examples]) or labelled_batch(examples))
     run = replace(cls_config, max_steps=12, ingredient_dropout=0.4)  # two epochs of 96 lists; micro-batches of 4
     train_cls.main(run)
@@ -79,7 +81,7 @@ def test_training_alone_leaves_out_ingredients_and_others_in_each_epoch(cls_conf
 
     shorter, whole = lists(dropped, 4), lists(seen, 4)
     assert len(shorter) == len(whole) == 12 * 16 and lists(dropped, 12) == lists(seen, 12), "validation and test lists stay whole"
-    assert len(set(whole)) == 96 and len(set(shorter)) > 150, "the epochs leave out the same"
+    assert len(set(whole)) == 96 and len(set(shorter)) > 150 and len(set(draws)) == len(draws) == 192, "the epochs leave out the same"
     assert 0.5 < sum(map(len, shorter)) / sum(map(len, whole)) < 0.75
 
 
