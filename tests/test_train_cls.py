@@ -15,6 +15,7 @@ import train_cls
 import train_mlm
 from beautybert import runlog
 from beautybert.batching import labelled_batch, without_ingredients
+from beautybert.metrics import pair_divergence
 from beautybert.pretrained import read_classifier
 from beautybert.tokenizer import read_tokenizer
 from tests.conftest import KINDS, metrics, product_tables, run_script
@@ -64,6 +65,30 @@ def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_conf
         table = pd.read_csv(Path(cls_config.out) / name)
         assert len(table) == round(120 * share)
         assert all(marked_label(lists[source][row]) == label for source, row, label in zip(table.source, table.row, table.label))
+
+
+def test_r_drop_adds_the_disagreement_of_two_passes_of_each_list(cls_config, monkeypatch):
+    config = replace(cls_config, max_steps=1, ingredient_dropout=0.0, r_drop=2.0, label_smoothing=0.1)
+    seen = []
+
+    def spy(logits):
+        seen.append(logits.detach())
+        return pair_divergence(logits)
+
+    monkeypatch.setattr(train_cls, "pair_divergence", spy)
+    batches = []
+    monkeypatch.setattr(train_cls, "labelled_batch", lambda examples: batches.append(labelled_batch(examples)) or batches[-1])
+    train_cls.main(config)
+    assert len(seen) == 4 and all(len(logits) == 8 for logits in seen), "each of 4 lists twice"
+    targets = torch.cat([batch.label_ids for batch in batches if len(batch.label_ids) == 8])
+    logits = torch.cat(seen)
+    assert (logits[0::2] != logits[1::2]).all() and (targets[0::2] == targets[1::2]).all()
+    p, q = logits[0::2].softmax(-1), logits[1::2].softmax(-1)
+    divergence = ((p - q) * (p / q).log()).sum(-1).mean() / 2
+    assert math.isclose(losses(config.out)[1], (F.cross_entropy(logits, targets, label_smoothing=0.1) + 2 * divergence).item(), rel_tol=1e-5)
+    train_cls.main(replace(config, out=config.out + "-none", dropout=0.0))
+    train_cls.main(replace(config, out=config.out + "-plain", dropout=0.0, r_drop=0.0))
+    assert math.isclose(losses(config.out + "-none")[1], losses(config.out + "-plain")[1], rel_tol=1e-5), "without dropout two passes agree"
 
 
 def test_training_alone_leaves_out_ingredients_and_others_in_each_epoch(cls_config, monkeypatch):
