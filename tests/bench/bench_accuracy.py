@@ -39,7 +39,7 @@ ADAPTED: dict[str, tuple[str, tuple[str, ...], str]] = {
     "dapt": ("names", ("products",), "--epochs 2 --lr 5e-4 --batch-tokens 4096 --micro-batch-tokens 2048"),
     "tapt": ("dapt", ("lists",), "--epochs 8 --lr 5e-4 --mask-unit ingredient --mask-prob 0.3 --batch-tokens 2048 --micro-batch-tokens 2048"),
 }
-# a row: the model that is fine-tuned, and options of train_cls.py beside its defaults; each row changes the one before it in one thing
+# a row: the model that is fine-tuned, and options of train_cls.py beside its defaults; each changes the one before it in one thing, but for the last
 PLAIN = "--head pooler --ingredient-dropout 0"
 ROWS: dict[str, tuple[str, str]] = {
     "plain": ("", PLAIN),
@@ -47,9 +47,10 @@ ROWS: dict[str, tuple[str, str]] = {
     "names": ("names", PLAIN),
     "ingredient dropout": ("names", "--head pooler"),
     "mlp head": ("names", "--head mlp"),
-    "dapt": ("dapt", "--head mlp"),
-    "tapt": ("tapt", "--head mlp"),
-    "brands apart": ("names", "--head mlp --split brand"),
+    "r-drop": ("names", "--head mlp --r-drop 2"),
+    "dapt": ("dapt", "--head mlp --r-drop 2"),
+    "tapt": ("tapt", "--head mlp --r-drop 2"),
+    "brands apart": ("names", "--head mlp --r-drop 2 --split brand"),
 }
 
 
