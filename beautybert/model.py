@@ -249,15 +249,16 @@ class BertForMaskedLM(nn.Module):
         return self.cls["predictions"](hidden[target_positions], self.bert.embeddings.word_embeddings.weight)
 
 
-HEADS = ("pooler", "mlp", "mlm-logits")
+HEADS = ("pooler", "mlp", "wide", "mlm-logits")
 
 
 class BertForSequenceClassification(nn.Module):
-    """BERT with one of three heads that say which class a document belongs to.
+    """BERT with one of four heads that say which class a document belongs to.
 
     pooler: dense, tanh, dropout, dense on [CLS], as published and as transformers names it. mlp: dropout and dense layers on [CLS] beside
-    the mean of all tokens. mlm-logits: one dense layer on the vocabulary logits of [CLS]; it stays for comparison, since V
-    inputs say less than the D that they are computed from.
+    the mean of all tokens. wide: mlp, and a weight for each token of the vocabulary and class, summed over the document and divided by the square root of its
+    length: a linear model beside the deep one (Cheng et al. 2016, arXiv:1606.07792). mlm-logits: one dense layer on the vocabulary logits of [CLS]; it
+    stays for comparison, since V inputs say less than the D that they are computed from.
     """
 
     def __init__(self, config: BertConfig, classes: int, head: str = "pooler"):
@@ -269,8 +270,10 @@ class BertForSequenceClassification(nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
         if head == "pooler":
             self.classifier: nn.Module = nn.Linear(D, classes)
-        elif head == "mlp":
+        elif head in ("mlp", "wide"):
             self.classifier = nn.ModuleDict({"dense": nn.Linear(2 * D, D), "out_proj": nn.Linear(D, classes)})
+            if head == "wide":
+                self.classifier["wide"] = nn.EmbeddingBag(config.vocab_size, classes, mode="sum")
         else:
             self.cls = nn.ModuleDict({"predictions": BertLMPredictionHead(config)})
             self.classifier = nn.Linear(config.vocab_size, classes)
@@ -282,10 +285,11 @@ class BertForSequenceClassification(nn.Module):
         first = hidden[segments.offsets[:-1]]  # (B, D): [CLS]
         if self.head == "pooler":
             return self.classifier(self.dropout(torch.tanh(self.bert.pooler["dense"](first))))
-        if self.head == "mlp":
+        if self.head in ("mlp", "wide"):
             both = torch.cat([first, mean_of_documents(hidden, segments)], dim=-1)  # (B, 2 D)
             dense = F.gelu(self.classifier["dense"](self.dropout(both)))
-            return self.classifier["out_proj"](self.dropout(dense))
+            logits = self.classifier["out_proj"](self.dropout(dense))
+            return logits if self.head == "mlp" else logits + self.classifier["wide"](input_ids, segments.offsets[:-1]) / segments.offsets.diff()[:, None].sqrt()
         return self.classifier(self.cls["predictions"](first, self.bert.embeddings.word_embeddings.weight))
 
 
@@ -298,10 +302,12 @@ def mean_of_documents(hidden: Tensor, segments: Segments) -> Tensor:
 
 
 def init_weights(model: nn.Module, config: BertConfig) -> None:
-    """BERT's initialisation: matrices and embeddings from N(0, initializer_range), biases 0, layer norms 1."""
+    """BERT's initialisation: matrices and embeddings from N(0, initializer_range), biases and weights of a linear model 0, layer norms 1."""
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=config.initializer_range)
+        if isinstance(module, nn.EmbeddingBag):
+            nn.init.zeros_(module.weight)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
         if isinstance(module, nn.Embedding) and module.padding_idx is not None:

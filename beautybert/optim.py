@@ -11,6 +11,8 @@ from torch import Tensor, nn
 SCHEDULES = ("linear", "cosine", "wsd", "constant")
 WSD_DECAY = 0.2  # the share of the steps over which wsd falls to 0 (Hägele et al. 2024, arXiv:2405.18392, find 0.2 enough)
 
+WIDE_FACTOR = 100.0  # the rate of the wide head's weights for each token: few steps meet a rare one. At 2e-4 that is 0.02
+
 
 def make_adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.98), eps: float = 1e-6,
                factor_of: Callable[[str], float] = lambda name: 1.0) -> torch.optim.AdamW:
@@ -28,11 +30,13 @@ def make_adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[fl
 
 def layerwise_factor(name: str, layers: int, layer_decay: float, head_factor: float) -> float:
     """The rate of a classifier's parameter, relative to the top encoder layer: `layer_decay` less for each layer below (Howard & Ruder
-    2018, arXiv:1801.06146, 2.6 times), the embeddings below the lowest; `head_factor` for the classifier, 1 for pooler and vocabulary head."""
+    2018, arXiv:1801.06146, 2.6 times), the embeddings below the lowest; `head_factor` for the classifier, `WIDE_FACTOR` for its weights for each token, 1 for pooler and vocabulary head."""
     if name.startswith("bert.encoder.layer."):
         return layer_decay ** (layers - 1 - int(name.split(".")[3]))
     if name.startswith("bert.embeddings."):
         return layer_decay ** layers
+    if name.startswith("classifier.wide."):
+        return WIDE_FACTOR
     return head_factor if name.startswith("classifier.") else 1.0
 
 

@@ -87,6 +87,14 @@ def test_other_heads_compute_what_they_say():
     dense, out_proj = mlp.classifier["dense"], mlp.classifier["out_proj"]
     torch.testing.assert_close(mlp(ids, positions, segments), out_proj(F.gelu(dense(features))), atol=1e-12, rtol=0)
 
+    wide = BertForSequenceClassification(SMALL, 5, "wide").double().eval()
+    assert wide.load_state_dict(mlp.state_dict(), strict=False).missing_keys == ["classifier.wide.weight"]
+    assert torch.equal(wide(ids, positions, segments), mlp(ids, positions, segments)), "it starts as mlp"
+    nn.init.normal_(wide.classifier["wide"].weight)
+    counts = torch.stack([torch.bincount(document, minlength=120) for document in ids.split(lengths)]).double()
+    linear = counts / torch.tensor(lengths).sqrt()[:, None] @ wide.classifier["wide"].weight
+    torch.testing.assert_close(wide(ids, positions, segments) - mlp(ids, positions, segments), linear, atol=1e-12, rtol=0)
+
     first = torch.stack([document[0] for document in logits_head.bert(ids, positions, segments).split(lengths)])
     vocabulary_logits = logits_head.cls["predictions"](first, logits_head.bert.embeddings.word_embeddings.weight)
     assert vocabulary_logits.shape == (3, 120) and logits_head.classifier.in_features == 120

@@ -62,13 +62,15 @@ def test_optimizer_state_goes_through_named_tensors_bit_for_bit():
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), copy.parameters()))
 
 
-def test_rates_fall_layer_by_layer_and_every_parameter_has_one():
-    model = BertForSequenceClassification(TINY, 3)
+@pytest.mark.parametrize("head", ["pooler", "wide"])
+def test_rates_fall_layer_by_layer_and_every_parameter_has_one(head):
+    model = BertForSequenceClassification(TINY, 3, head)
     optimizer = make_adamw(model, 1e-3, 0.01, factor_of=lambda name: layerwise_factor(name, 2, 0.5, 10.0))
     factor = {id(p): group["lr_factor"] for group in optimizer.param_groups for p in group["params"]}
     assert len(factor) == len(list(model.parameters()))
     for name, p in model.named_parameters():
-        expected = next(value for start, value in (("bert.embeddings", 0.25), ("bert.encoder.layer.0", 0.5), ("bert.encoder.layer.1", 1.0), ("bert.pooler", 1.0), ("classifier", 10.0))
+        expected = next(value for start, value in (("bert.embeddings", 0.25), ("bert.encoder.layer.0", 0.5), ("bert.encoder.layer.1", 1.0), ("bert.pooler", 1.0), ("classifier.wide", 100.0),
+                                                    ("classifier", 10.0))
                         if name.startswith(start))
         assert factor[id(p)] == expected, name
     assert {group["weight_decay"] for group in optimizer.param_groups for p in group["params"] if p.ndim < 2} == {0.0}

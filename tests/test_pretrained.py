@@ -119,6 +119,8 @@ def test_transformers_opens_what_we_write_and_we_what_it_writes(checkpoint, tmp_
 
 
 @pytest.mark.parametrize("head, new, unused", [("pooler", {"classifier.weight", "classifier.bias"}, {"cls."}), ("mlm-logits", {"classifier.weight", "classifier.bias"}, {"bert.pooler."}),
+                                               ("wide", {"classifier.wide.weight", *(f"classifier.{part}.{kind}" for part in ("dense", "out_proj") for kind in ("weight", "bias"))},
+                                                {"cls.", "bert.pooler."}),
                                                ("mlp", {f"classifier.{part}.{kind}" for part in ("dense", "out_proj") for kind in ("weight", "bias")}, {"cls.", "bert.pooler."})])
 def test_a_classifier_starts_from_the_encoder_and_what_its_head_can_use(checkpoint, head, new, unused):
     model, report = start_classifier(checkpoint, read_config(checkpoint), list("abcdefg"), head)

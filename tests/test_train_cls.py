@@ -142,7 +142,7 @@ def test_the_first_loss_is_the_weighted_smoothed_mean_over_the_batch(cls_config)
     assert math.isclose(losses(config.out)[1], (expected.sum() / weights[targets].sum()).item(), rel_tol=1e-5)
 
 
-@pytest.mark.parametrize("option", [{"head": "mlp"}, {"head": "mlm-logits"}, {"amp": "bf16"}, {"labels": "canonical"}, {"split": "brand"}])
+@pytest.mark.parametrize("option", [{"head": "mlp"}, {"head": "wide"}, {"head": "mlm-logits"}, {"amp": "bf16"}, {"labels": "canonical"}, {"split": "brand"}])
 def test_options_change_the_run_and_are_kept_with_it(cls_config, option):
     train_cls.main(replace(cls_config, out=cls_config.out + "-plain"))
     report = train_cls.main(replace(cls_config, **option))

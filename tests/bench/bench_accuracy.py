@@ -47,7 +47,9 @@ ROWS: dict[str, tuple[str, str]] = {
     "names": ("names", PLAIN),
     "ingredient dropout": ("names", "--head pooler"),
     "mlp head": ("names", "--head mlp"),
+    "wide head": ("names", "--head wide"),
     "r-drop": ("names", "--head mlp --r-drop 2"),
+    "wide head, r-drop": ("names", "--head wide --r-drop 2"),
     "dapt": ("dapt", "--head mlp --r-drop 2"),
     "tapt": ("tapt", "--head mlp --r-drop 2"),
     "brands apart": ("names", "--head mlp --r-drop 2 --split brand"),
@@ -98,7 +100,7 @@ def split_of(row: str) -> str:
 
 def folder_of(row: str, labels: str, seed: int, args: argparse.Namespace) -> Path:
     """Where a run lies."""
-    return args.out / f"{row.replace(' ', '-')}-{labels}-{seed}"
+    return args.out / f"{row.replace(',', '').replace(' ', '-')}-{labels}-{seed}"
 
 
 def products_of(labels: str, split: str, args: argparse.Namespace) -> dict[str, list[Product]]:
