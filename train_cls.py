@@ -77,9 +77,9 @@ class Config:
     epochs: float = option(20.0, "passes over the training lists")
     max_steps: int | None = option(None, "optimizer steps, instead of --epochs; 0 evaluates and exports", instead_of="epochs")
     batch_size: int = option(32, "lists of one optimizer step over all ranks")
-    micro_batch_size: int = option(32, "lists of one forward pass on one rank")
+    micro_batch_size: int = option(32, "lists of one forward pass on one rank, which --r-drop doubles")
     lr: float | None = option(None, "peak learning rate of the top layer [1e-4, from scratch 1e-3]")
-    head_factor: float = option(5.0, "times --lr: the rate of the new classifier layers")
+    head_factor: float = option(5.0, "times --lr: the rate of the new classifier layers; of the wide head's token weights it is 100")
     layer_decay: float = option(0.95, "factor on the rate for each layer further down")
     warmup: float = option(0.1, "fraction of the steps over which the rate rises")
     schedule: str = option("linear", "how the rate falls", choices=SCHEDULES)
@@ -87,7 +87,7 @@ class Config:
     clip: float = option(1.0, "largest gradient norm; 0: no clipping")
     dropout: float | None = option(None, "of hidden states and head [the model's own]")
     ingredient_dropout: float = option(0.2, "share of a training list's ingredients that are left out, others in each epoch")
-    r_drop: float = option(0.0, "weight of the disagreement between two passes of each list under different dropout; above 0 a step costs twice as much")
+    r_drop: float = option(0.0, "weight of the disagreement between two passes of each list under different dropout (half of the paper's alpha); above 0 a step costs twice")
     label_smoothing: float = option(0.1, "share of the target spread over all labels")
     class_weights: bool = option(False, "weigh each label by the inverse of its frequency")
     select_by: str = option("accuracy", "what on the validation lists decides which weights are kept", choices=("accuracy", "macro_f1"))
@@ -108,9 +108,11 @@ def check(config: Config, ranks: Ranks) -> None:
     problems += [f"--{name.replace('_', '-')} must be above 0, not {getattr(config, name)}" for name in above_zero if getattr(config, name) <= 0]
     not_negative = ("split_seed", "max_steps", "weight_decay", "clip", "r_drop", "seed", "eval_interval", "save_interval")
     problems += [f"--{name.replace('_', '-')} must not be negative, it is {getattr(config, name)}" for name in not_negative if (getattr(config, name) or 0) < 0]
-    for name in ("warmup", "dropout", "ingredient_dropout", "label_smoothing"):
+    for name in ("warmup", "dropout", "label_smoothing"):
         if not 0 <= (getattr(config, name) or 0) <= 1:
             problems.append(f"--{name.replace('_', '-')} must lie between 0 and 1, not {getattr(config, name)}")
+    if not 0 <= config.ingredient_dropout < 1:
+        problems.append(f"--ingredient-dropout must be at least 0 and below 1, not {config.ingredient_dropout}")
     if not 0 < config.layer_decay <= 1:
         problems.append(f"--layer-decay must be above 0 and at most 1, not {config.layer_decay}")
     if config.lr is not None and config.lr <= 0:
@@ -222,7 +224,7 @@ def main(config: Config) -> dict:
     done, tokens_seen, best, valid = 0, 0, None, None  # best: {"step", "value", "checksum"} of model.safetensors; valid: the last evaluation
     identity = {"data": data_id, "tokenizer": tokenizer_fingerprint(tokenizer), "model": bert_config.to_dict(), "labels": labels,
                 **{name: getattr(config, name) for name in ("split", "split_seed", "seed", "batch_size", "micro_batch_size", "max_length", "head",
-                                                            "ingredient_dropout", "r_drop", "select_by")}}
+                                                            "ingredient_dropout", "select_by")}}
     if config.resume:
         checkpoint = newest_checkpoint(out, show)
         if checkpoint:

@@ -216,12 +216,12 @@ def cut_head_and_tail(ids: Sequence[int], room: int) -> list[int]:
 def without_ingredients(ids: np.ndarray, share: float, vocabulary: Vocabulary, rng: np.random.Generator) -> np.ndarray:
     """A list's ids (T,) without about a `share` of its ingredients, each left out or not on its own; all of them if none would be left.
 
-    Word dropout (Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods, section 3.2), a whole ingredient at a time; separators
-    count as ingredients, special tokens stay.
+    Word dropout (Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods, section 3.2), a whole ingredient at a time; a separator
+    that is a token of its own counts as one, special tokens stay.
     """
     units = mask_units(ids, "ingredient", vocabulary)
     kept = vocabulary.is_special[ids] | (rng.random(units[-1] + 1) >= share)[units]
-    return ids[kept] if (kept & ~vocabulary.is_special[ids]).any() else ids
+    return ids[kept] if (kept & ~vocabulary.is_special[ids] & ~vocabulary.is_separator[ids]).any() else ids
 
 
 def labelled_batch(examples: Sequence[Example]) -> LabelledBatch:

@@ -26,7 +26,8 @@ class Vocabulary:
     mask_id: int
     is_special: np.ndarray
     is_continuation: np.ndarray  # ##pieces
-    is_separator: np.ndarray  # , and ; and names that end in one
+    is_separator: np.ndarray  # , and ;
+    ends_in_separator: np.ndarray  # a name with its comma, one token (tokenizer.add_names)
     starts_with_digit: np.ndarray
 
     @classmethod
@@ -34,15 +35,16 @@ class Vocabulary:
         special = special_ids(tokenizer)
         tokens = ["[PAD]" if token is None else token for token in token_list(tokenizer)]  # an id without a token is never drawn
         return cls(special["[MASK]"], np.array([token in special for token in tokens]),
-                   np.array([token.startswith("##") for token in tokens]), np.array([token.endswith((",", ";")) for token in tokens]),
+                   np.array([token.startswith("##") for token in tokens]), np.array([token in (",", ";") for token in tokens]),
+                   np.array([len(token) > 1 and token.endswith(",") for token in tokens]),
                    np.array([token[:1].isdigit() for token in tokens]))
 
 
 def mask_units(input_ids: np.ndarray, unit: str, vocabulary: Vocabulary) -> np.ndarray:
     """(N,) ids -> (N,) int: tokens with the same number are masked together.
 
-    token: each alone. word: a word's pieces. ingredient: what stands between two separators, or a name
-    that is one token with its comma (tokenizer.add_names); a comma between digits ("1,2-hexanediol") separates nothing. A special token ends every unit, so no unit reaches into another document.
+    token: each alone. word: a word's pieces. ingredient: what stands between two separators, with
+    the comma of a name that is one token with it; a comma between digits ("1,2-hexanediol") separates nothing. A special token ends every unit, so no unit reaches into another document.
     """
     special = vocabulary.is_special[input_ids]
     after_special = np.concatenate([[True], special[:-1]])
@@ -54,7 +56,8 @@ def mask_units(input_ids: np.ndarray, unit: str, vocabulary: Vocabulary) -> np.n
         digit = vocabulary.starts_with_digit[input_ids]
         between_digits = np.concatenate([[False], digit[:-1]]) & np.concatenate([digit[1:], [False]])
         separator = vocabulary.is_separator[input_ids] & ~between_digits
-        begins = separator | np.concatenate([[True], separator[:-1]]) | special | after_special
+        ends = separator | vocabulary.ends_in_separator[input_ids]
+        begins = separator | np.concatenate([[True], ends[:-1]]) | special | after_special
     return begins.cumsum() - 1
 
 

@@ -228,19 +228,24 @@ def relabel(sides: dict[str, list[Product]], names: dict[str, str], min_per_labe
 def check_unread(run_folder: Path, products: Iterable[Product]) -> None:
     """ValueError if the model of a run was trained on a list of the `products`, which are to be held out.
 
-    Looked at are the train_lists.txt of a train_cls.py run and the .txt files, as far as they are still there, that a train_mlm.py run was given.
+    Looked at are the train_lists.txt of a train_cls.py run and the .txt files that a train_mlm.py run was given, of this run and of those that it
+    began from (--init), as far as they are still there.
     """
-    try:
-        paths = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))["config"].get("data", [])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return  # no run of ours
-    held_out = {letters_of(product.text) for product in products}
-    for path in (*paths, str(run_folder / "train_lists.txt")):
-        if path.endswith(".txt") and Path(path).is_file():
-            read = held_out.intersection(map(letters_of, Path(path).read_text(encoding="utf-8", errors="replace").splitlines()))
-            if read:
-                raise ValueError(f"{run_folder} was trained on {path}, which holds {len(read):,} lists of this run's validation and test sides; "
-                                 "use the --split and --split-seed of the run that wrote it")
+    held_out, folder, seen = {letters_of(product.text) for product in products}, run_folder, set()
+    while folder not in seen:
+        seen.add(folder)
+        try:
+            config = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
+            paths, before = config.get("data", []), Path(config.get("init", ""))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return  # no run of ours
+        for path in (*paths, str(folder / "train_lists.txt")):
+            if path.endswith(".txt") and Path(path).is_file():
+                read = held_out.intersection(map(letters_of, Path(path).read_text(encoding="utf-8", errors="replace").splitlines()))
+                if read:
+                    raise ValueError(f"{folder} was trained on {path}, which holds {len(read):,} lists of this run's validation and test sides; "
+                                     "use the --split and --split-seed of the run that wrote it")
+        folder = before
 
 
 def splits_fingerprint(sides: dict[str, list[Product]]) -> str:

@@ -16,7 +16,8 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-ADDED_TOKENS_VERSION = 1  # of what add_words and add_names choose: caches are named by it
+ADDED_TOKENS_VERSION = 2  # of what add_words and add_names choose: caches are named by it
+MAX_NAME_WORDS = 8  # of an added name; what is longer between two commas is a sentence
 MAX_LETTERS = 1000  # of a learned vocabulary; rarer characters become [UNK]
 
 
@@ -74,7 +75,7 @@ def add_words(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokeniz
     """The tokenizer with `count` whole words of the texts (or as many as there are) as tokens more, at the ids after its own.
 
     They are the words that cost the most: occurrences times the pieces saved. WordPiece takes the longest token that fits, so longer
-    words that begin with a new one are cut anew as well. ValueError for a tokenizer that does not cut texts into words.
+    words that begin with a new one are cut anew as well. ValueError for a tokenizer that does not cut texts into words, or has added names.
     """
     if tokenizer.pre_tokenizer is None:
         raise ValueError("the tokenizer has no pre-tokenizer, which BERT's have: it does not say what a word is")
@@ -90,27 +91,36 @@ def add_words(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokeniz
     described["model"]["vocab"] |= {word: known + i for i, word in enumerate(chosen)}
     longer = Tokenizer.from_str(json.dumps(described))
     longer.encode_special_tokens = True
-    return longer
+    return _checked(longer, tokenizer, len(chosen))
 
 
 def add_names(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokenizer:
     """The tokenizer with `count` names of the texts (or as many as there are) as tokens more, at the ids after its own.
 
-    A name is what stands before a comma that no digit follows, after another such comma or the beginning, and is found at least twice; its
-    token holds the comma too: "sodium chloride,". They are the names that cost the most: occurrences times the pieces saved. Where
-    tokens overlap the longest counts, and none begins or ends inside a word. Such tokens are in tokenizer.json; readers of vocab.txt alone cut names into words.
+    A name is what stands between two commas that no digit follows, or the beginning and one, in at most `MAX_NAME_WORDS` words without the end of a
+    sentence, at least twice in the texts; its token holds the comma too: "sodium chloride,". They are the names that cost the most: occurrences times the pieces saved. Of tokens
+    that begin at one place the longest counts; none begins or ends inside a word. Such tokens are in tokenizer.json; what reads vocab.txt
+    alone cuts names into words. ValueError for a tokenizer with an id that no token has.
     """
     normalize = tokenizer.normalizer.normalize_str if tokenizer.normalizer else str
     occurrences: Counter[str] = Counter()
     for text in texts:
         occurrences.update(name.strip() for name in re.split(r"(?<=,)(?!\d)", normalize(text))[:-1])
-    names = [name for name, n in occurrences.items() if n > 1]
+    names = [name for name, n in occurrences.items() if n > 1 and len(name.split()) <= MAX_NAME_WORDS and not re.search(r"[.!?]\s", name)]
     encoded = tokenizer.encode_batch_fast(names, add_special_tokens=False)
     saved = {name: occurrences[name] * (len(e.ids) - 1) for name, e in zip(names, encoded) if len(e.ids) > 1}
     chosen = sorted(saved, key=lambda name: (-saved[name], name))[:count]
     longer = Tokenizer.from_str(tokenizer.to_str())
     longer.encode_special_tokens = True
     longer.add_tokens([AddedToken(name, single_word=True, normalized=True) for name in chosen])
+    return _checked(longer, tokenizer, len(chosen))
+
+
+def _checked(longer: Tokenizer, tokenizer: Tokenizer, count: int) -> Tokenizer:
+    """The longer tokenizer, if it only adds `count` tokens: the library numbers added names anew when words come in before them."""
+    known = token_list(tokenizer)
+    if token_list(longer)[:len(known)] != known or len(longer.get_vocab()) != len(tokenizer.get_vocab()) + count or len(token_list(longer)) != len(known) + count:
+        raise ValueError("tokens cannot be added to this tokenizer, which has names from --add-names already, or an id that no token has; start from the one before")
     return longer
 
 

@@ -123,6 +123,8 @@ def test_whole_ingredients_are_left_out_and_never_all(tokenizer):
     shares = np.mean([sum(name.replace(" ", "") in tokenizer.decode(kept.tolist()).replace(" ", "") for name in text.split(", ")) for kept in found]) / 4
     assert abs(shares - 0.7) < 0.05
     assert without_ingredients(ids, 1.0, vocabulary, keyed_generator(0)).tolist() == ids.tolist()
+    commas = [vocabulary.is_separator[kept].sum() == len(kept) - 2 for kept in (without_ingredients(ids, 0.95, vocabulary, keyed_generator(i)) for i in range(200))]
+    assert not any(commas), "a list of nothing but commas"
     assert without_ingredients(ids, 0.0, vocabulary, keyed_generator(0)).tolist() == ids.tolist()
 
 

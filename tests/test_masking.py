@@ -9,7 +9,7 @@ from beautybert.tokenizer import add_names
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ",", ";", "1", "2", "-"] + [f"w{i}" for i in range(20)] + [f"##p{i}" for i in range(10)]
 ID = {token: i for i, token in enumerate(TOKENS)}
 VOCABULARY = Vocabulary(ID["[MASK]"], np.arange(len(TOKENS)) < 5, np.array([t.startswith("##") for t in TOKENS]),
-                        np.array([t in ",;" for t in TOKENS]), np.array([t[0].isdigit() for t in TOKENS]))
+                        np.array([t in ",;" for t in TOKENS]), np.zeros(len(TOKENS), dtype=bool), np.array([t[0].isdigit() for t in TOKENS]))
 
 
 def ids(text: str) -> np.ndarray:
@@ -47,7 +47,7 @@ def within_binomial(count: int, trials: int, probability: float) -> bool:
 def test_shares_and_random_ids_are_as_published(unit):
     rng = np.random.default_rng(0)
     size = 5000
-    vocabulary = Vocabulary(4, np.arange(size) < 5, rng.random(size) < 0.3, rng.random(size) < 0.15, np.zeros(size, dtype=bool))
+    vocabulary = Vocabulary(4, np.arange(size) < 5, rng.random(size) < 0.3, rng.random(size) < 0.15, rng.random(size) < 0.05, np.zeros(size, dtype=bool))
     tokens = rng.integers(5, size, 400_000)
     masked, labels = mask_tokens(tokens, mask_units(tokens, unit, vocabulary), vocabulary, 0.15, np.random.default_rng(1))
     selected = labels != IGNORED
@@ -87,10 +87,11 @@ def test_vocabulary_tables_follow_the_tokenizer(tokenizer):
     assert units.max() == 2, "the list '1,2-hexanediol' ',' 'water' has three units"
 
 
-def test_a_name_with_its_comma_is_an_ingredient(tokenizer):
-    longer = add_names(tokenizer, ["water, citric acid, water, citric acid,"], 9)
-    encoded = np.array(longer.encode("zinc oxide, water, citric acid, water", add_special_tokens=False).ids)
+def test_a_name_with_its_comma_ends_an_ingredient(tokenizer):
+    longer = add_names(tokenizer, ["water, citric acid, water, citric acid, 1,2-hexa, 1,2-hexa,"], 9)
+    text = "glycerin water, citric acid, 1,2-hexa, 1,2-hexa, 1,2-cream, cream"
+    encoded = np.array(longer.encode(text, add_special_tokens=False).ids)
     units, tokens = mask_units(encoded, "ingredient", Vocabulary.of(longer)), [longer.id_to_token(id) for id in encoded]
-    assert "citric acid," in tokens
-    places = [tokens.index(token) for token in (",", "water,", "citric acid,")]
-    assert np.diff(units[places]).tolist() == [1, 1] and units[0] == 0 and len(units) == places[2] + 2
+    assert {"water,", "citric acid,", "1,2-hexa,"} <= set(tokens)
+    found = [" ".join(token for token, of in zip(tokens, units) if of == unit) for unit in range(units[-1] + 1)]
+    assert found[:4] == ["glycerin water,", "citric acid,", "1,2-hexa,", "1,2-hexa,"] and found[5] == "," and len(found) == 7

@@ -195,6 +195,15 @@ def test_a_model_that_was_pretrained_on_held_out_lists_is_refused(tmp_path):
     check_unread(tmp_path, [replace(product, text="Water"), replace(product, text="Oil, Water")])
     with pytest.raises(ValueError, match="was trained on .*train_lists.txt, which holds 1 lists of this run's validation and test sides; use the --split and --split-seed"):
         check_unread(tmp_path, [product])
+    later = tmp_path / "later" / "still"
+    later.mkdir(parents=True)
+    (later.parent / "run.json").write_text(json.dumps({"config": {"data": [], "init": str(tmp_path)}}))
+    (later / "run.json").write_text(json.dumps({"config": {"init": str(later.parent)}}))
+    with pytest.raises(ValueError, match=f"^{tmp_path} was trained on"):  # a model of a model
+        check_unread(later, [product])
+    (tmp_path / "run.json").write_text(json.dumps({"config": {"init": str(later)}}))
+    lists.unlink()
+    check_unread(later, [product])
     check_unread(tmp_path / "no-run", [product])
     for foreign in ("[1]", '{"config": 3}', "{"):
         (tmp_path / "run.json").write_text(foreign)

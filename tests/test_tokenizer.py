@@ -99,6 +99,12 @@ def test_the_names_that_cost_the_most_pieces_become_tokens_with_their_comma(tmp_
     assert token_list(add_names(known, iter(texts), 1)) == [*token_list(known), "1,2-hexa,"]
     longer = add_names(known, texts, 9)
     assert token_list(longer) == [*token_list(known), "1,2-hexa,", "sodium chloride,", "water,"]
+    sentences = ["water water water water water water water water water, nice. water oil, x"] * 2
+    assert token_list(add_names(known, sentences, 9)) == token_list(known), "nine words, and the end of a sentence"
+    more = add_names(longer, ["oil water, oil water, sodium chloride,"], 9)
+    assert token_list(more) == [*token_list(longer), "oil water,"], "names on names"
+    with pytest.raises(ValueError, match="has names from --add-names already"):
+        add_words(longer, ["glyceryl sodiums"], 9)
     cut = [longer.id_to_token(id) for id in longer.encode("Water, Sodium Chloride, sodium chlorides, oilwater, 1,2-hexa, 1,2 water", add_special_tokens=False).ids]
     assert cut == ["water,", "sodium chloride,", "sodium", "chloride", "##s", ",", "oil", "##water", ",", "1,2-hexa,", "1", ",", "2", "water"]
     assert longer.decode(longer.encode("water, sodium chloride, oil").ids, skip_special_tokens=True) == "water, sodium chloride, oil"

@@ -6,7 +6,7 @@
 
 Every run has its folder below --out; what is finished stays, so the table grows from call to call, and a run that was cut off goes on. Choices are
 made on `valid`. Accuracies are in %, means over the seeds with the standard deviation; minutes and tokens are those of one fine-tuning without
-evaluations, beside --jobs - 1 others. `ensemble` averages the calibrated probabilities of the runs of its row.
+evaluations, beside --jobs - 1 others; with R-Drop each list counts twice. `ensemble` averages the calibrated probabilities of the runs of its row.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import torch
 
 from beautybert.baselines import tfidf_logistic_regression
 from beautybert.batching import SPLIT, keyed_generator
+from beautybert.corpus import available_cores
 from beautybert.metrics import classification_report
 from beautybert.predict import probabilities_of
 from beautybert.pretrained import read_classifier
@@ -39,7 +40,7 @@ ADAPTED: dict[str, tuple[str, tuple[str, ...], str]] = {
     "dapt": ("names", ("products",), "--epochs 2 --lr 5e-4 --batch-tokens 4096 --micro-batch-tokens 2048"),
     "tapt": ("dapt", ("lists",), "--epochs 8 --lr 5e-4 --mask-unit ingredient --mask-prob 0.3 --batch-tokens 2048 --micro-batch-tokens 2048"),
 }
-# a row: the model that is fine-tuned, and options of train_cls.py beside its defaults; each changes the one before it in one thing, but for the last
+# a row: the model that is fine-tuned, and options of train_cls.py beside its defaults. As far as tapt each changes the one before it in one thing
 PLAIN = "--head pooler --ingredient-dropout 0"
 ROWS: dict[str, tuple[str, str]] = {
     "plain": ("", PLAIN),
@@ -47,18 +48,19 @@ ROWS: dict[str, tuple[str, str]] = {
     "names": ("names", PLAIN),
     "ingredient dropout": ("names", "--head pooler"),
     "mlp head": ("names", "--head mlp"),
-    "wide head": ("names", "--head wide"),
     "r-drop": ("names", "--head mlp --r-drop 2"),
-    "wide head, r-drop": ("names", "--head wide --r-drop 2"),
     "dapt": ("dapt", "--head mlp --r-drop 2"),
     "tapt": ("tapt", "--head mlp --r-drop 2"),
-    "brands apart": ("names", "--head mlp --r-drop 2 --split brand"),
+    "wide head": ("names", "--head wide"),  # beside mlp head
+    "wide head, r-drop": ("names", "--head wide --r-drop 2"),  # beside r-drop
+    "brands apart": ("names", "--head mlp --r-drop 2 --split brand"),  # beside r-drop
 }
 
 
 def run(command: list[str], log: Path, threads: int) -> None:
     """One of the two scripts, its output to a file; the bench ends if it fails."""
     print(f"  {' '.join(command[1:])}", file=sys.stderr, flush=True)
+    log.with_suffix(".command").write_text(" ".join(command[1:]), encoding="utf-8")
     with open(log, "a", encoding="utf-8") as file:
         if subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": str(threads)}).returncode:
             sys.exit(f"failed; see {log}")
@@ -69,28 +71,35 @@ def tables(args: argparse.Namespace) -> list[str]:
     return ["--cosmetics", args.cosmetics, "--sephora", args.sephora]
 
 
+def unless_finished(command: list[str], out: Path, result: str, args: argparse.Namespace) -> None:
+    """Run the command that writes --out `out`, unless the `result` is there already; the bench ends if another command wrote it."""
+    command = [sys.executable, *command, "--out", str(out), "--resume"]
+    written = args.out / f"{out.name}.command"
+    if (out / result).is_file():
+        if written.read_text(encoding="utf-8") != " ".join(command[1:]):
+            sys.exit(f"{out} was made by another command, see {written}; use another --out, or delete it")
+    else:
+        run(command, args.out / f"{out.name}.txt", args.threads)
+
+
 def adapted(name: str, split: str, args: argparse.Namespace) -> str:
     """The folder of an adapted model for a split, made if it is not there; it reads no list of validation or test."""
     if not name:
         return args.init
     before, reads, options = ADAPTED[name]
     out, lists = args.out / f"{name}-{split}", args.out / f"split-{split}"
-    if not (lists / "report.json").is_file():
-        run([sys.executable, "train_cls.py", *tables(args), "--split", split, "--max-steps", "0", "--out", str(lists), "--resume"], args.out / "log.txt", args.threads)
-    if not (out / "model.safetensors").is_file():
-        texts = {"products": args.products, "lists": str(lists / "train_lists.txt")}
-        run([sys.executable, "train_mlm.py", "--data", *(texts[name] for name in reads), "--init", adapted(before, split, args), "--out", str(out), "--cache-dir",
-             str(args.out / "cache"), "--resume", *options.split()], args.out / "log.txt", args.threads)
+    unless_finished(["train_cls.py", *tables(args), "--split", split, "--max-steps", "0"], lists, "report.json", args)
+    texts = {"products": args.products, "lists": str(lists / "train_lists.txt")}
+    unless_finished(["train_mlm.py", "--data", *(texts[name] for name in reads), "--init", adapted(before, split, args), "--cache-dir", str(args.out / "cache"), *options.split()],
+                    out, "model.safetensors", args)
     return str(out)
 
 
 def fine_tune(row: str, labels: str, seed: int, args: argparse.Namespace) -> None:
     """One run of a row, unless it is finished."""
-    out = folder_of(row, labels, seed, args)
-    if not (out / "report.json").is_file():
-        model, options = ROWS[row]
-        run([sys.executable, "train_cls.py", *tables(args), "--init", adapted(model, split_of(row), args), "--labels", labels, "--seed", str(seed), "--out", str(out), "--resume",
-             *options.split(), *args.more.split()], args.out / f"{out.name}.txt", args.threads)
+    model, options = ROWS[row]
+    unless_finished(["train_cls.py", *tables(args), "--init", adapted(model, split_of(row), args), "--labels", labels, "--seed", str(seed), *options.split(), *args.more.split()],
+                    folder_of(row, labels, seed, args), "report.json", args)
 
 
 def split_of(row: str) -> str:
@@ -146,11 +155,11 @@ def print_table(labels: str, args: argparse.Namespace) -> None:
         print(line("TF-IDF + logistic regression", [tfidf_logistic_regression(texts, answers, test_texts, test_answers)], ""))
         for row, found in reports.items():
             logs = [[json.loads(text) for text in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()] for folder in finished[row]]
-            minutes = mean(sum(logged_steps(log, 0)[1]) / 60 for log in logs)
-            tokens = mean(max(entry.get("tokens", 0) for entry in log) for log in logs)
+            trained = [[{"split": "train", "step": 0, "tokens": 0}, *(entry for entry in log if entry["split"] == "train")] for log in logs]
+            minutes, tokens = mean(sum(logged_steps(log, 0)[1]) / 60 for log in trained), mean(log[-1]["tokens"] for log in trained)
             print(line(row, found, f"{minutes:.0f}, {tokens / 1e6:.1f} M"))
             if len(found) > 1:
-                print(line(f"{row}: ensemble", [ensemble(finished[row], sides["test"])], ""))
+                print(line(f"{row}: ensemble of {len(found)}", [ensemble(finished[row], sides["test"])], ""))
 
 
 def main() -> None:
@@ -166,7 +175,7 @@ def main() -> None:
     parser.add_argument("--more", default="", help="options of train_cls.py for every row, such as '--epochs 10 --amp bf16'; a table is of one setting: use another --out for another")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    args.threads = max(1, len(os.sched_getaffinity(0)) // args.jobs)
+    args.threads = max(1, available_cores() // args.jobs)
     for row in args.rows:  # one after the other: rows share them
         adapted(ROWS[row][0], split_of(row), args)
     with ThreadPoolExecutor(args.jobs) as pool:

@@ -1,11 +1,10 @@
-"""How far the labels of the tables agree with each other: what no model that reads ingredient lists alone can do better.
+"""How far the labels of the tables agree with each other.
 
     python -m tests.bench.bench_labels --cosmetics cosmetics.csv --sephora sephora_website_dataset.csv
 
-Pairs of different lists by how many of their ingredients they share (Jaccard index: shared / all of both), and how often the two products have
-the same label: over all pairs, and over pairs from one table, each list counting once. If labels were drawn from some distribution for each such list, pairs would agree
-in a share of sum p², and the best guess would be right in between that share and its square root. Lists that are the same up to spelling count as one here; how many of
-them have several labels is said first.
+Pairs of products with different lists, by how many of their ingredients they share (Jaccard index: shared / all of both, order aside), and how often both have
+the same label: over all pairs, and over pairs from one table, each product counting once. It describes the tables and bounds nothing; what several labels of the very same list
+cost whoever knows all lists by heart is said first. Lists that are the same up to spelling are one list.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from collections import defaultdict
 
 import numpy as np
 
+from beautybert.batching import SPLIT, keyed_generator
 from beautybert.ingredients import parse_ingredients
 from beautybert.products import SCHEMES, Product, read_label_map, read_products, relabel, split_products
-from beautybert.batching import SPLIT, keyed_generator
 
 BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0 + 1e-9)
 
@@ -38,8 +37,9 @@ def similar_pairs(products: list[Product]) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def agreement(first: np.ndarray, same: np.ndarray) -> float:
-    """The mean over lists of the share of their pairs that agree."""
-    return float(np.mean([same[first == number].mean() for number in np.unique(first)])) if len(first) else float("nan")
+    """The mean over products of the share of their pairs that agree."""
+    pairs = np.bincount(first)
+    return float((np.bincount(first, weights=same)[pairs > 0] / pairs[pairs > 0]).mean()) if len(first) else float("nan")
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
             labels_of[product.key].add(product.label)
         several = sum(len(labels) > 1 for labels in labels_of.values())
         print(f"\n`{scheme}`: {len(products):,} products with {len(labels_of):,} lists, {several:,} of which have several labels: knowing every list, at most "
-              f"{len(labels_of) / len(products):.1%} could be right\n\n| shared ingredients | lists | pairs agree | pairs of one table agree |\n|---|---|---|---|")
+              f"{len(labels_of) / len(products):.1%} could be right\n\n| shared ingredients | products | pairs agree | pairs of one table agree |\n|---|---|---|---|")
         first, second, index = similar_pairs(products)
         label, source = (np.unique([getattr(product, name) for product in products], return_inverse=True)[1] for name in ("label", "source"))
         for low, high in zip(BANDS, BANDS[1:]):
