@@ -86,6 +86,11 @@ def test_r_drop_adds_the_disagreement_of_two_passes_of_each_list(cls_config, mon
     p, q = logits[0::2].softmax(-1), logits[1::2].softmax(-1)
     divergence = ((p - q) * (p / q).log()).sum(-1).mean() / 2
     assert math.isclose(losses(config.out)[1], (F.cross_entropy(logits, targets, label_smoothing=0.1) + 2 * divergence).item(), rel_tol=1e-5)
+    monkeypatch.setattr(train_cls, "pair_divergence", lambda logits: torch.full_like(logits[:, 0], 3.0))
+    train_cls.main(replace(config, out=config.out + "-constant"))
+    plain = F.cross_entropy(logits, targets, label_smoothing=0.1).item()
+    assert math.isclose(losses(config.out + "-constant")[1], plain + 2 * 3.0, rel_tol=1e-5)
+    monkeypatch.setattr(train_cls, "pair_divergence", pair_divergence)
     train_cls.main(replace(config, out=config.out + "-none", dropout=0.0))
     train_cls.main(replace(config, out=config.out + "-plain", dropout=0.0, r_drop=0.0))
     assert math.isclose(losses(config.out + "-none")[1], losses(config.out + "-plain")[1], rel_tol=1e-5), "without dropout two passes agree"
@@ -276,6 +281,7 @@ def test_a_resume_that_would_be_another_run_is_refused_by_name(cls_config, chang
     ({"batch_size": 30}, r"--batch-size 30 is no multiple of --micro-batch-size 4 x 1 rank\(s\) = 4; the nearest are 28 and 32"),
     ({"max_length": 65}, "--max-length 65 is over the 64 positions"),
     ({"layer_decay": 0.0, "label_smoothing": 2.0, "head_factor": -1.0}, "--head-factor must be above 0.*--label-smoothing must lie.*--layer-decay must be above 0"),
+    ({"ingredient_dropout": 1.0}, "--ingredient-dropout must be at least 0 and below 1, not 1.0"),
     ({"cosmetics": "nowhere.csv"}, "nowhere.csv: no such file"),
     ({"init": "./nowhere"}, "--init ./nowhere: no such folder"),
     ({"min_per_label": 41}, r"only 0 label\(s\) with at least --min-per-label 41"),
