@@ -87,7 +87,7 @@ class Config:
     clip: float = option(1.0, "largest gradient norm; 0: no clipping")
     dropout: float | None = option(None, "of hidden states and head [the model's own]")
     ingredient_dropout: float = option(0.2, "share of a training list's ingredients that are left out, others in each epoch")
-    r_drop: float = option(0.0, "weight of the disagreement between two passes of each list under different dropout (half of the paper's alpha); above 0 a step costs twice")
+    r_drop: float = option(0.0, "weight of the disagreement between two passes of each list under different dropout (half of the paper's alpha); doubles a step's cost")
     label_smoothing: float = option(0.1, "share of the target spread over all labels")
     class_weights: bool = option(False, "weigh each label by the inverse of its frequency")
     select_by: str = option("accuracy", "what on the validation lists decides which weights are kept", choices=("accuracy", "macro_f1"))

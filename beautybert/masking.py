@@ -44,7 +44,8 @@ def mask_units(input_ids: np.ndarray, unit: str, vocabulary: Vocabulary) -> np.n
     """(N,) ids -> (N,) int: tokens with the same number are masked together.
 
     token: each alone. word: a word's pieces. ingredient: what stands between two separators, with
-    the comma of a name that is one token with it; a comma between digits ("1,2-hexanediol") separates nothing. A special token ends every unit, so no unit reaches into another document.
+    the comma of a name that is one token with it; a comma between digits ("1,2-hexanediol") separates nothing. A special token ends
+    every unit, so no unit reaches into another document.
     """
     special = vocabulary.is_special[input_ids]
     after_special = np.concatenate([[True], special[:-1]])

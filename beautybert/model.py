@@ -289,7 +289,9 @@ class BertForSequenceClassification(nn.Module):
             both = torch.cat([first, mean_of_documents(hidden, segments)], dim=-1)  # (B, 2 D)
             dense = F.gelu(self.classifier["dense"](self.dropout(both)))
             logits = self.classifier["out_proj"](self.dropout(dense))
-            return logits if self.head == "mlp" else logits + self.classifier["wide"](input_ids, segments.offsets[:-1]) / segments.offsets.diff()[:, None].sqrt()
+            if self.head == "wide":
+                logits = logits + self.classifier["wide"](input_ids, segments.offsets[:-1]) / segments.offsets.diff()[:, None].sqrt()
+            return logits
         return self.classifier(self.cls["predictions"](first, self.bert.embeddings.word_embeddings.weight))
 
 

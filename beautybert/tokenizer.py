@@ -83,11 +83,8 @@ def add_words(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokeniz
     occurrences: Counter[str] = Counter()
     for text in texts:
         occurrences.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalize(text)))
-    words = list(occurrences)
-    encoded = tokenizer.encode_batch_fast(words, add_special_tokens=False)
-    saved = {word: occurrences[word] * (len(e.ids) - 1) for word, e in zip(words, encoded) if len(e.ids) > 1}  # an unknown word is one [UNK]
+    chosen = _most_costly(tokenizer, occurrences)[:count]
     described, known = json.loads(tokenizer.to_str()), len(token_list(tokenizer))
-    chosen = sorted(saved, key=lambda word: (-saved[word], word))[:count]
     described["model"]["vocab"] |= {word: known + i for i, word in enumerate(chosen)}
     longer = Tokenizer.from_str(json.dumps(described))
     longer.encode_special_tokens = True
@@ -98,29 +95,35 @@ def add_names(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokeniz
     """The tokenizer with `count` names of the texts (or as many as there are) as tokens more, at the ids after its own.
 
     A name is what stands between two commas that no digit follows, or the beginning and one, in at most `MAX_NAME_WORDS` words without the end of a
-    sentence, at least twice in the texts; its token holds the comma too: "sodium chloride,". They are the names that cost the most: occurrences times the pieces saved. Of tokens
-    that begin at one place the longest counts; none begins or ends inside a word. Such tokens are in tokenizer.json; what reads vocab.txt
+    sentence, at least twice in the texts; its token holds the comma too: "sodium chloride,". They are the names that cost the most:
+    occurrences times the pieces saved. Of tokens that begin at one place the longest counts; none begins or ends inside a word. Such tokens are in tokenizer.json; what reads vocab.txt
     alone cuts names into words. ValueError for a tokenizer with an id that no token has.
     """
     normalize = tokenizer.normalizer.normalize_str if tokenizer.normalizer else str
     occurrences: Counter[str] = Counter()
     for text in texts:
         occurrences.update(name.strip() for name in re.split(r"(?<=,)(?!\d)", normalize(text))[:-1])
-    names = [name for name, n in occurrences.items() if n > 1 and len(name.split()) <= MAX_NAME_WORDS and not re.search(r"[.!?]\s", name)]
-    encoded = tokenizer.encode_batch_fast(names, add_special_tokens=False)
-    saved = {name: occurrences[name] * (len(e.ids) - 1) for name, e in zip(names, encoded) if len(e.ids) > 1}
-    chosen = sorted(saved, key=lambda name: (-saved[name], name))[:count]
+    names = {name: n for name, n in occurrences.items() if n > 1 and len(name.split()) <= MAX_NAME_WORDS and not re.search(r"[.!?]\s", name)}
+    chosen = _most_costly(tokenizer, names)[:count]
     longer = Tokenizer.from_str(tokenizer.to_str())
     longer.encode_special_tokens = True
     longer.add_tokens([AddedToken(name, single_word=True, normalized=True) for name in chosen])
     return _checked(longer, tokenizer, len(chosen))
 
 
+def _most_costly(tokenizer: Tokenizer, occurrences: dict[str, int]) -> list[str]:
+    """The texts that are more than one token, by occurrences times the pieces that one token for each would save; an unknown word is one [UNK]."""
+    encoded = tokenizer.encode_batch_fast(list(occurrences), add_special_tokens=False)
+    saved = {text: n * (len(e.ids) - 1) for (text, n), e in zip(occurrences.items(), encoded) if len(e.ids) > 1}
+    return sorted(saved, key=lambda text: (-saved[text], text))
+
+
 def _checked(longer: Tokenizer, tokenizer: Tokenizer, count: int) -> Tokenizer:
     """The longer tokenizer, if it only adds `count` tokens: the library numbers added names anew when words come in before them."""
     known = token_list(tokenizer)
     if token_list(longer)[:len(known)] != known or len(longer.get_vocab()) != len(tokenizer.get_vocab()) + count or len(token_list(longer)) != len(known) + count:
-        raise ValueError("tokens cannot be added to this tokenizer, which has names from --add-names already, or an id that no token has; start from the one before")
+        raise ValueError("tokens cannot be added to this tokenizer, which has names from --add-names already, or an id that no token has; "
+                         "start from the one before")
     return longer
 
 
