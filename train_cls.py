@@ -70,15 +70,15 @@ class Config:
     init: str = option("scratch", "folder in Hugging Face layout, such as a train_mlm.py run, hub name, or scratch")
     size: str = option("tiny", "of --init scratch", choices=tuple(SIZES))
     vocab_size: int = option(2000, "WordPiece tokens learned from the training lists by --init scratch")
-    head: str = option("pooler", "what stands on the encoder", choices=HEADS)
+    head: str = option("wide", "what stands on the encoder", choices=HEADS)
     out: str = option("runs/cls", "run folder; must be empty or absent unless --resume")
     resume: bool = option(False, "continue from the newest whole checkpoint in --out, from the start if there is none")
     max_length: int = option(256, "longest list in tokens, [CLS] and [SEP] counted; of longer ones the head and the tail are kept")
-    epochs: float = option(20.0, "passes over the training lists")
+    epochs: float = option(6.0, "passes over the training lists")
     max_steps: int | None = option(None, "optimizer steps, instead of --epochs; 0 evaluates and exports", instead_of="epochs")
-    batch_size: int = option(32, "lists of one optimizer step over all ranks")
-    micro_batch_size: int = option(32, "lists of one forward pass on one rank, which --r-drop doubles")
-    lr: float | None = option(None, "peak learning rate of the top layer [1e-4, from scratch 1e-3]")
+    batch_size: int = option(16, "lists of one optimizer step over all ranks")
+    micro_batch_size: int = option(16, "lists of one forward pass on one rank, which --r-drop doubles")
+    lr: float | None = option(None, "peak learning rate of the top layer [2e-4, from scratch 1e-3]")
     head_factor: float = option(5.0, "times --lr: the rate of the new classifier layers; of the wide head's token weights it is 100")
     layer_decay: float = option(0.95, "factor on the rate for each layer further down")
     warmup: float = option(0.1, "fraction of the steps over which the rate rises")
@@ -87,7 +87,7 @@ class Config:
     clip: float = option(1.0, "largest gradient norm; 0: no clipping")
     dropout: float | None = option(None, "of hidden states and head [the model's own]")
     ingredient_dropout: float = option(0.2, "share of a training list's ingredients that are left out, others in each epoch")
-    r_drop: float = option(0.0, "weight of the disagreement between two passes of each list under different dropout (half of the paper's alpha); doubles a step's cost")
+    r_drop: float = option(2.0, "weight of the disagreement between two passes of each list under different dropout (half of the paper's alpha); doubles a step's cost")
     label_smoothing: float = option(0.1, "share of the target spread over all labels")
     class_weights: bool = option(False, "weigh each label by the inverse of its frequency")
     select_by: str = option("accuracy", "what on the validation lists decides which weights are kept", choices=("accuracy", "macro_f1"))
@@ -213,7 +213,7 @@ def main(config: Config) -> dict:
 
     # ==== optimizer, ranks ============================================================================================
     ranks.connect()
-    peak_lr = config.lr or (1e-3 if config.init == "scratch" else 1e-4)
+    peak_lr = config.lr or (1e-3 if config.init == "scratch" else 2e-4)
     optimizer = make_adamw(model, peak_lr, config.weight_decay,
                            factor_of=lambda name: layerwise_factor(name, bert_config.num_hidden_layers, config.layer_decay, config.head_factor))
     dtype = amp_dtype(config.amp, device)
@@ -392,7 +392,7 @@ def main(config: Config) -> dict:
         pictures = [str(path) for path in (runlog.plot_losses(out), runlog.plot_confusion(out, confusion, labels)) if path]
         svc = report["tfidf_linear_svc"]
         show(f"test, {report['sizes']['test']:,} lists, {len(labels)} labels: accuracy {report['accuracy']:.1%}, top 3 {report['top3']:.1%}, "
-             f"macro-F1 {report['macro_f1']:.3f}, calibration error {report['ece_uncalibrated']:.3f}, at temperature {temperature:.2f} {report['ece']:.3f}\n"
+             f"macro-F1 {report['macro_f1']:.3f}, calibration error {report['ece']:.3f} ({report['ece_uncalibrated']:.3f} before the logits are divided by {temperature:.2f})\n"
              f"  beside it: majority {report['majority_accuracy']:.1%}; TF-IDF + LinearSVC "
              + (f"{svc['accuracy']:.1%}, macro-F1 {svc['macro_f1']:.3f}" if svc else "not run, it needs scikit-learn (pip install -e '.[test]')"))
         for n in range(min(5, len(predicted))):  # from all over the test side

@@ -15,9 +15,11 @@ import train_cls
 import train_mlm
 from beautybert import runlog
 from beautybert.batching import labelled_batch, without_ingredients
+from beautybert.config import parse
 from beautybert.metrics import pair_divergence
 from beautybert.pretrained import read_classifier
 from beautybert.tokenizer import read_tokenizer
+from tests.bench.bench_accuracy import ROWS
 from tests.conftest import KINDS, metrics, product_tables, run_script
 
 
@@ -65,6 +67,10 @@ def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_conf
         table = pd.read_csv(Path(cls_config.out) / name)
         assert len(table) == round(120 * share)
         assert all(marked_label(lists[source][row]) == label for source, row, label in zip(table.source, table.row, table.label))
+
+
+def test_the_defaults_are_the_best_row_of_the_measurements():
+    assert parse(train_cls.Config, "", ROWS["wide head, r-drop"][1].split()) == train_cls.Config()
 
 
 def test_r_drop_adds_the_disagreement_of_two_passes_of_each_list(cls_config, monkeypatch):

@@ -41,17 +41,17 @@ ADAPTED: dict[str, tuple[str, tuple[str, ...], str]] = {
     "tapt": ("dapt", ("lists",), "--epochs 8 --lr 5e-4 --mask-unit ingredient --mask-prob 0.3 --batch-tokens 2048 --micro-batch-tokens 2048"),
 }
 # a row: the model that is fine-tuned, and options of train_cls.py beside its defaults. As far as tapt each changes the one before it in one thing
-PLAIN = "--head pooler --ingredient-dropout 0"
+PLAIN = "--head pooler --ingredient-dropout 0 --r-drop 0"
 ROWS: dict[str, tuple[str, str]] = {
     "plain": ("", PLAIN),
     "words": ("words", PLAIN),
     "names": ("names", PLAIN),
-    "ingredient dropout": ("names", "--head pooler"),
-    "mlp head": ("names", "--head mlp"),
+    "ingredient dropout": ("names", "--head pooler --r-drop 0"),
+    "mlp head": ("names", "--head mlp --r-drop 0"),
     "r-drop": ("names", "--head mlp --r-drop 2"),
     "dapt": ("dapt", "--head mlp --r-drop 2"),
     "tapt": ("tapt", "--head mlp --r-drop 2"),
-    "wide head": ("names", "--head wide"),  # beside mlp head
+    "wide head": ("names", "--head wide --r-drop 0"),  # beside mlp head
     "wide head, r-drop": ("names", "--head wide --r-drop 2"),  # beside r-drop
     "brands apart": ("names", "--head mlp --r-drop 2 --split brand"),  # beside r-drop
 }
