@@ -5,7 +5,7 @@ On the sample, two layers, CPU, about a minute:
 One GPU, from a model that train_mlm.py adapted:
     python train_cls.py --cosmetics data/cosmetics.csv --sephora data/sephora_website_dataset.csv --init runs/beauty --out runs/categories
 Eight GPUs:
-    torchrun --nproc-per-node 8 train_cls.py ...the same flags, a batch of 8 x --micro-batch-size lists or a multiple
+    torchrun --nproc-per-node 8 train_cls.py ...the same flags, --micro-batch-size 2: the batch is 16 lists as before, 2 on each GPU
 
 It writes to --out: the best model so far in Hugging Face layout (model.safetensors, config.json, tokenizer files), labels.json, run.json,
 metrics.jsonl, splits.csv, train_lists.txt (the lists that pretraining may read), checkpoints/; at the end report.json,

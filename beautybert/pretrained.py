@@ -193,7 +193,8 @@ def start_classifier(folder: Path, config: BertConfig, labels: Sequence[str], he
             raise ValueError(f"{folder} holds a classifier for other labels (only there: {_some(sorted(set(theirs) - set(labels)))}; only here: "
                              f"{_some(sorted(set(labels) - set(theirs)))}); start from the model that it was trained from")
         if described.get("head", "pooler") != head:
-            raise ValueError(f"{folder} holds a classifier with the head {described.get('head', 'pooler')}, not {head}; start from the model that it was trained from")
+            raise ValueError(f"{folder} holds a classifier with the head {described.get('head', 'pooler')}, not {head}; give --head "
+                             f"{described.get('head', 'pooler')}, or start from the model that it was trained from")
     model = BertForSequenceClassification(config, len(labels), head)
     wanted = model.state_dict()
     idle = [key for key in weights if key not in wanted and key.startswith(("cls.", "bert.pooler."))]
@@ -225,7 +226,7 @@ def read_classifier(folder: Path) -> Classifier:
     config = read_config(folder)
     described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     labels = _labels_of(described)
-    if described.get("architectures") != [BertForSequenceClassification.__name__] or not labels:
+    if not labels or ("head" not in described and described.get("architectures") != [BertForSequenceClassification.__name__]):
         raise ValueError(f"{folder} holds no classifier (architectures {described.get('architectures')}); name the folder of a train_cls.py run")
     model = BertForSequenceClassification(config, len(labels), described.get("head", "pooler"))
     try:
@@ -236,8 +237,11 @@ def read_classifier(folder: Path) -> Classifier:
 
 
 def classifier_fields(labels: Sequence[str], head: str, temperature: float, max_length: int) -> dict:
-    """What config.json says of a classifier beyond its encoder; `temperature` and `max_length` would be generation settings to transformers."""
-    return {"id2label": {str(i): label for i, label in enumerate(labels)}, "label2id": {label: i for i, label in enumerate(labels)},
+    """What config.json says of a classifier beyond its encoder; `temperature` and `max_length` would be generation settings to transformers.
+
+    `architectures` is what transformers makes of the folder: with another head than the pooler the encoder alone.
+    """
+    return {"architectures": ["BertForSequenceClassification" if head == "pooler" else "BertModel"], "id2label": {str(i): label for i, label in enumerate(labels)}, "label2id": {label: i for i, label in enumerate(labels)},
             "problem_type": "single_label_classification", "head": head, "calibration_temperature": temperature, "max_list_length": max_length}
 
 

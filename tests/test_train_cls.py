@@ -19,7 +19,7 @@ from beautybert.config import parse
 from beautybert.metrics import pair_divergence
 from beautybert.pretrained import read_classifier
 from beautybert.tokenizer import read_tokenizer
-from tests.bench.bench_accuracy import ROWS
+from tests.bench.bench_accuracy import MORE, ROWS
 from tests.conftest import KINDS, metrics, product_tables, run_script
 
 
@@ -69,8 +69,11 @@ def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_conf
         assert all(marked_label(lists[source][row]) == label for source, row, label in zip(table.source, table.row, table.label))
 
 
-def test_the_defaults_are_the_best_row_of_the_measurements():
-    assert parse(train_cls.Config, "", ROWS["wide head, r-drop"][1].split()) == train_cls.Config()
+def test_the_defaults_are_the_best_row_of_the_measurements(cls_config):
+    row = parse(train_cls.Config, "", [*ROWS["wide head, r-drop"][1].split(), *MORE.split()])
+    assert row == replace(train_cls.Config(), lr=row.lr)
+    train_cls.main(replace(cls_config, max_steps=1, lr=None, schedule="constant", warmup=0.0))
+    assert metrics(cls_config.out, "train")[0]["lr"] == row.lr
 
 
 def test_r_drop_adds_the_disagreement_of_two_passes_of_each_list(cls_config, monkeypatch):
@@ -162,6 +165,8 @@ def test_options_change_the_run_and_are_kept_with_it(cls_config, option):
     if name in ("head", "amp"):
         assert losses(cls_config.out) != losses(cls_config.out + "-plain")
         assert read_classifier(Path(cls_config.out)).model.head == option.get("head", "pooler")
+        opened_by_transformers = json.loads((Path(cls_config.out) / "config.json").read_text())["architectures"]
+        assert opened_by_transformers == ["BertModel" if name == "head" else "BertForSequenceClassification"]
     if name == "labels":
         assert json.loads((Path(cls_config.out) / "labels.json").read_text()) == ["Hair", "Makeup"]
     if name == "split":
@@ -237,7 +242,7 @@ def test_two_ranks_give_the_losses_and_the_report_of_one(cls_config, tmp_path):
     product_tables(tmp_path, count=150)  # 45 test lists: an evaluation batch for each rank
     reports = []
     for ranks in (0, 2):
-        run = replace(cls_config, max_steps=6, out=f"{cls_config.out}-{ranks}")
+        run = replace(cls_config, max_steps=6, head="wide", r_drop=2.0, out=f"{cls_config.out}-{ranks}")
         done = run_script(run, tmp_path, ranks)
         assert done.returncode == 0, done.stderr
         reports.append(json.loads((Path(run.out) / "report.json").read_text()))
@@ -255,7 +260,7 @@ class Crash(Exception):
 
 @pytest.mark.parametrize("crash_at", [1, 5, 11])
 def test_a_crash_at_any_step_resumes_bit_for_bit(cls_config, monkeypatch, crash_at):
-    config = replace(cls_config, max_steps=12, save_interval=4, eval_interval=3)
+    config = replace(cls_config, max_steps=12, head="wide", r_drop=2.0, save_interval=4, eval_interval=3)
     whole = replace(config, out=config.out + "-whole")
     expected = train_cls.main(whole)
 

@@ -40,7 +40,8 @@ ADAPTED: dict[str, tuple[str, tuple[str, ...], str]] = {
     "dapt": ("names", ("products",), "--epochs 2 --lr 5e-4 --batch-tokens 4096 --micro-batch-tokens 2048"),
     "tapt": ("dapt", ("lists",), "--epochs 8 --lr 5e-4 --mask-unit ingredient --mask-prob 0.3 --batch-tokens 2048 --micro-batch-tokens 2048"),
 }
-# a row: the model that is fine-tuned, and options of train_cls.py beside its defaults. As far as tapt each changes the one before it in one thing
+# a row: the model that is fine-tuned, and options of train_cls.py beside --more and its defaults. As far as tapt each changes the one before it in one thing
+MORE = "--lr 2e-4 --batch-size 16 --micro-batch-size 16 --epochs 6"
 PLAIN = "--head pooler --ingredient-dropout 0 --r-drop 0"
 ROWS: dict[str, tuple[str, str]] = {
     "plain": ("", PLAIN),
@@ -172,7 +173,7 @@ def main() -> None:
     parser.add_argument("--labels", nargs="+", default=list(SCHEMES), choices=SCHEMES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="fine-tunings at once, the cores shared evenly")
-    parser.add_argument("--more", default="", help="options of train_cls.py for every row, such as '--epochs 10 --amp bf16'; a table is of one setting: use another --out for another")
+    parser.add_argument("--more", default=MORE, help="options of train_cls.py for every row [%(default)s]; a table is of one setting: use another --out for another")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     args.threads = max(1, available_cores() // args.jobs)
