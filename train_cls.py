@@ -115,14 +115,18 @@ def check(config: Config, ranks: Ranks) -> None:
         problems.append(f"--ingredient-dropout must be at least 0 and below 1, not {config.ingredient_dropout}")
     if not 0 < config.layer_decay <= 1:
         problems.append(f"--layer-decay must be above 0 and at most 1, not {config.layer_decay}")
+    if (config.cosmetics == Config.cosmetics) != (config.sephora == Config.sephora):
+        problems.append("--cosmetics and --sephora go together: with one of them alone the other would be the generated sample")
     if config.lr is not None and config.lr <= 0:
         problems.append(f"--lr must be above 0, not {config.lr}")
     if config.max_length < 5:
         problems.append(f"--max-length must be at least 5, not {config.max_length}")
     if step > 0 and (config.batch_size % step or config.batch_size <= 0):
         near = max(config.batch_size // step, 0)
+        share, rest = divmod(config.batch_size, ranks.world_size)
         problems.append(f"--batch-size {config.batch_size} is no multiple of --micro-batch-size {config.micro_batch_size} x {ranks.world_size} rank(s) = {step}; "
-                        f"the nearest are {' and '.join(str(n * step) for n in (near, near + 1) if n)}")
+                        f"multiples are {' and '.join(str(n * step) for n in (near, near + 1) if n)}"
+                        + (f", or keep the batch with --micro-batch-size {share}" if share > 0 and not rest else ""))
     raise_problems(problems)
     amp_dtype(config.amp, ranks.device)
     if config.tensorboard:
@@ -400,7 +404,8 @@ def main(config: Config) -> dict:
             product = sides["test"][i]
             show(f"  {product.text[:90]} ...\n    is {product.label}, predicted {labels[predicted[i]]} ({probabilities[i]:.0%})")
         show(f"weights are those of step {best['step']}; model, report and logs are in {out}" + (f", pictures are {', '.join(pictures)}" if pictures else "")
-             + f"\nwhat pretraining may read of the lists is {out / 'train_lists.txt'}\ntry: python -m beautybert.predict {out} --ingredients \"{', '.join(sides['test'][0].text.split(', ')[:4])}\"")
+             + f"\nwhat pretraining may read of the lists is {out / 'train_lists.txt'}\n"
+             + ("nothing was trained (--max-steps 0)" if total_steps == 0 else f"try: python -m beautybert.predict {out} --ingredients \"{', '.join(sides['test'][0].text.split(', ')[:4])}\""))
     return report
 
 

@@ -241,7 +241,8 @@ def classifier_fields(labels: Sequence[str], head: str, temperature: float, max_
 
     `architectures` is what transformers makes of the folder: with another head than the pooler the encoder alone.
     """
-    return {"architectures": ["BertForSequenceClassification" if head == "pooler" else "BertModel"], "id2label": {str(i): label for i, label in enumerate(labels)}, "label2id": {label: i for i, label in enumerate(labels)},
+    return {"architectures": ["BertForSequenceClassification" if head == "pooler" else "BertModel"],
+            "id2label": {str(i): label for i, label in enumerate(labels)}, "label2id": {label: i for i, label in enumerate(labels)},
             "problem_type": "single_label_classification", "head": head, "calibration_temperature": temperature, "max_list_length": max_length}
 
 

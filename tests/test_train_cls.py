@@ -16,6 +16,7 @@ import train_mlm
 from beautybert import runlog
 from beautybert.batching import labelled_batch, without_ingredients
 from beautybert.config import parse
+from beautybert.distributed import Ranks
 from beautybert.metrics import pair_divergence
 from beautybert.pretrained import read_classifier
 from beautybert.tokenizer import read_tokenizer
@@ -288,8 +289,14 @@ def test_a_resume_that_would_be_another_run_is_refused_by_name(cls_config, chang
 
 # ---------------------------------------------------------------------------------------------- what is refused
 
+def test_with_several_ranks_the_error_says_how_to_keep_the_batch(cls_config):
+    with pytest.raises(ValueError, match=r"x 2 rank\(s\) = 32; multiples are 32, or keep the batch with --micro-batch-size 8$"):
+        train_cls.check(replace(cls_config, batch_size=16, micro_batch_size=16), replace(Ranks.from_environment(), world_size=2))
+
+
 @pytest.mark.parametrize("change, message", [
-    ({"batch_size": 30}, r"--batch-size 30 is no multiple of --micro-batch-size 4 x 1 rank\(s\) = 4; the nearest are 28 and 32"),
+    ({"batch_size": 30}, r"--batch-size 30 is no multiple of --micro-batch-size 4 x 1 rank\(s\) = 4; multiples are 28 and 32, or keep the batch with --micro-batch-size 30"),
+    ({"sephora": train_cls.Config.sephora}, "--cosmetics and --sephora go together"),
     ({"max_length": 65}, "--max-length 65 is over the 64 positions"),
     ({"layer_decay": 0.0, "label_smoothing": 2.0, "head_factor": -1.0}, "--head-factor must be above 0.*--label-smoothing must lie.*--layer-decay must be above 0"),
     ({"ingredient_dropout": 1.0}, "--ingredient-dropout must be at least 0 and below 1, not 1.0"),
