@@ -192,9 +192,9 @@ def start_classifier(folder: Path, config: BertConfig, labels: Sequence[str], he
         if theirs != list(labels):
             raise ValueError(f"{folder} holds a classifier for other labels (only there: {_some(sorted(set(theirs) - set(labels)))}; only here: "
                              f"{_some(sorted(set(labels) - set(theirs)))}); start from the model that it was trained from")
-        if described.get("head", "pooler") != head:
-            raise ValueError(f"{folder} holds a classifier with the head {described.get('head', 'pooler')}, not {head}; give --head "
-                             f"{described.get('head', 'pooler')}, or start from the model that it was trained from")
+        its_head = described.get("head", "pooler")
+        if its_head != head:
+            raise ValueError(f"{folder} holds a classifier with the head {its_head}, not {head}; give --head {its_head}, or start from the model that it was trained from")
     model = BertForSequenceClassification(config, len(labels), head)
     wanted = model.state_dict()
     idle = [key for key in weights if key not in wanted and key.startswith(("cls.", "bert.pooler."))]

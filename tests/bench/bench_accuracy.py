@@ -40,9 +40,9 @@ ADAPTED: dict[str, tuple[str, tuple[str, ...], str]] = {
     "dapt": ("names", ("products",), "--epochs 2 --lr 5e-4 --batch-tokens 4096 --micro-batch-tokens 2048"),
     "tapt": ("dapt", ("lists",), "--epochs 8 --lr 5e-4 --mask-unit ingredient --mask-prob 0.3 --batch-tokens 2048 --micro-batch-tokens 2048"),
 }
-# a row: the model that is fine-tuned, and options of train_cls.py beside --more and its defaults. As far as tapt each changes the one before it in one thing
 MORE = "--lr 2e-4 --batch-size 16 --micro-batch-size 16 --epochs 6"
 PLAIN = "--head pooler --ingredient-dropout 0 --r-drop 0"
+# a row: the model that is fine-tuned, and options of train_cls.py beside --more and its defaults. As far as tapt each changes the one before it in one thing
 ROWS: dict[str, tuple[str, str]] = {
     "plain": ("", PLAIN),
     "words": ("words", PLAIN),
