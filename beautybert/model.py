@@ -158,9 +158,12 @@ class BertLayer(nn.Module):
         self.output = AddAndNorm(config.intermediate_size, config)
         self.activation = ACTIVATIONS[config.hidden_act]
 
-    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
-        """(N, D) -> (N, D)."""
-        hidden = self.attention["output"](self.attention["self"](hidden, segments), hidden)
+    def forward(self, hidden: Tensor, segments: Segments, rows: Tensor | None = None) -> Tensor:
+        """(N, D) -> (N, D), or the rows (M,) alone, (M, D): behind the attention no token needs another."""
+        attended = self.attention["self"](hidden, segments)
+        if rows is not None:
+            attended, hidden = attended[rows], hidden[rows]
+        hidden = self.attention["output"](attended, hidden)
         return self.output(self.activation(self.intermediate["dense"](hidden)), hidden)
 
 
@@ -172,13 +175,14 @@ class BertEncoder(nn.Module):
         self.layer = nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))
         self.recompute = False
 
-    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
-        """(N, D) -> (N, D)."""
+    def forward(self, hidden: Tensor, segments: Segments, rows: Tensor | None = None) -> Tensor:
+        """(N, D) -> (N, D), or of the last layer the rows (M,) alone, (M, D)."""
         for layer in self.layer:
+            wanted = rows if layer is self.layer[-1] else None
             if self.recompute and self.training:
-                hidden = checkpoint(layer, hidden, segments, use_reentrant=False)
+                hidden = checkpoint(layer, hidden, segments, wanted, use_reentrant=False)
             else:
-                hidden = layer(hidden, segments)
+                hidden = layer(hidden, segments, wanted)
         return hidden
 
 
@@ -194,9 +198,9 @@ class BertModel(nn.Module):
         self.encoder = BertEncoder(config)
         self.pooler = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)}) if pooler else None
 
-    def forward(self, input_ids: Tensor, position_ids: Tensor, segments: Segments) -> Tensor:
-        """Token ids (N,) and positions in their documents (N,) -> last hidden states (N, D)."""
-        return self.encoder(self.embeddings(input_ids, position_ids), segments)
+    def forward(self, input_ids: Tensor, position_ids: Tensor, segments: Segments, rows: Tensor | None = None) -> Tensor:
+        """Token ids (N,) and positions in their documents (N,) -> last hidden states (N, D); with `rows` (M,) only those tokens', (M, D), for less."""
+        return self.encoder(self.embeddings(input_ids, position_ids), segments, rows)
 
 
 class BertLMPredictionHead(nn.Module):
@@ -245,8 +249,8 @@ class BertForMaskedLM(nn.Module):
 
     def forward(self, input_ids: Tensor, position_ids: Tensor, segments: Segments, target_positions: Tensor) -> Tensor:
         """(N,), (N,), and which of the N tokens to predict (M,) -> logits (M, V)."""
-        hidden = self.bert(input_ids, position_ids, segments)
-        return self.cls["predictions"](hidden[target_positions], self.bert.embeddings.word_embeddings.weight)
+        hidden = self.bert(input_ids, position_ids, segments, rows=target_positions)  # (M, D)
+        return self.cls["predictions"](hidden, self.bert.embeddings.word_embeddings.weight)
 
 
 HEADS = ("pooler", "mlp", "wide", "mlm-logits")

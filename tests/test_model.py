@@ -41,10 +41,11 @@ def test_logits_and_every_gradient_equal_those_of_transformers(seed):
     ids, positions, segments = flat(lengths, config.vocab_size)
     for row, document in enumerate(ids.split(lengths)):
         padded[row, :len(document)], mask[row, :len(document)] = document, 1
-    targets = torch.randint(0, config.vocab_size, ids.shape)
+    chosen = torch.randperm(len(ids))[:rng.randint(1, len(ids))]
+    targets = torch.randint(0, config.vocab_size, chosen.shape)
 
-    logits = ours(ids, positions, segments, torch.arange(len(ids)))
-    expected = theirs(input_ids=padded, attention_mask=mask).logits[mask.bool()]
+    logits = ours(ids, positions, segments, chosen)
+    expected = theirs(input_ids=padded, attention_mask=mask).logits[mask.bool()][chosen]
     assert (logits - expected).abs().max() < 1e-5
     for out in (logits, expected):
         F.cross_entropy(out, targets).backward()
@@ -137,6 +138,17 @@ def test_packed_documents_equal_each_alone():
     assert (packed - torch.cat(alone)).abs().max() < 1e-12
 
 
+def test_the_last_layer_works_on_the_targets_alone():
+    torch.manual_seed(0)
+    model, rows = BertForMaskedLM(SMALL).double().eval(), []
+    for layer in model.bert.encoder.layer:
+        layer.intermediate["dense"].register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
+    batch, chosen = flat([5, 20, 9]), torch.tensor([30, 2, 2, 7])
+    every = model(*batch, torch.arange(34))
+    torch.testing.assert_close(model(*batch, chosen), every[chosen], atol=1e-12, rtol=0)
+    assert rows == [34, 34, 34, 4]
+
+
 def test_padded_convenience_equals_flat_and_is_zero_where_padded():
     torch.manual_seed(0)
     bert = BertModel(SMALL).eval()
@@ -187,7 +199,7 @@ def test_dropout_drops_its_share_scales_the_rest_and_is_keyed_by_the_seed(p):
 def test_recomputing_layers_changes_no_gradient_even_with_dropout():
     torch.manual_seed(0)
     model = BertForMaskedLM(replace(SMALL, hidden_dropout_prob=0.3))
-    batch, gradients = (*flat([5, 20]), torch.arange(25)), []
+    batch, gradients = (*flat([5, 20]), torch.arange(0, 25, 3)), []
     for recompute in (False, True):
         model.bert.encoder.recompute = recompute
         model.zero_grad()

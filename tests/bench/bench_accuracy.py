@@ -48,13 +48,12 @@ ROWS: dict[str, tuple[str, str]] = {
     "words": ("words", PLAIN),
     "names": ("names", PLAIN),
     "ingredient dropout": ("names", "--head pooler --r-drop 0"),
-    "mlp head": ("names", "--head mlp --r-drop 0"),
-    "r-drop": ("names", "--head mlp --r-drop 2"),
-    "dapt": ("dapt", "--head mlp --r-drop 2"),
-    "tapt": ("tapt", "--head mlp --r-drop 2"),
-    "wide head": ("names", "--head wide --r-drop 0"),  # beside mlp head
-    "wide head, r-drop": ("names", "--head wide --r-drop 2"),  # beside r-drop
-    "brands apart": ("names", "--head mlp --r-drop 2 --split brand"),  # beside r-drop
+    "wide head": ("names", "--head wide --r-drop 0"),
+    "wide head, r-drop": ("names", "--head wide --r-drop 2"),
+    "dapt": ("dapt", "--head wide --r-drop 2"),
+    "tapt": ("tapt", "--head wide --r-drop 2"),
+    "mlp head": ("names", "--head mlp --r-drop 0"),  # beside wide head
+    "brands apart": ("names", "--head wide --r-drop 2 --split brand"),  # beside wide head, r-drop
 }
 
 

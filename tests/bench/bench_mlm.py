@@ -23,8 +23,9 @@ sides take turns, and the first --warmup steps of each are not counted. A real t
 does not count. Peak memory is what torch allocated on a GPU, and on a CPU the largest resident set, of which imports and texts are a part.
 
 Model FLOPs a token (Kaplan et al. 2020, arXiv:2001.08361, and the heads of BERT): forward and backward, 6 for each weight that multiplies
-the token, 12 L D T for attention to a text of T tokens (for every side that of ours, whatever else it attends to), and 0.15 times
-6 (D^2 + D V) for the head on the targets. The share of a GPU's peak takes the SXM form of the card.
+the token, 12 L D T for attention to a text of T tokens (for every side that of ours, whatever else it attends to), and 0.15 times that for what
+the targets alone need: 6 (D^2 + 2 D F) in the last layer behind the attention, 6 (D^2 + D V) in the head. The share of a GPU's peak takes the SXM
+form of the card.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}  # dense bf16, from the ma
 
 def flops_per_token(config: BertConfig, length: float, target_share: float = 0.15) -> float:
     """Model FLOPs of forward and backward for one token of a text of `length` tokens."""
-    L, D, V = config.num_hidden_layers, config.hidden_size, config.vocab_size
-    return 6 * L * (4 * D * D + 2 * D * config.intermediate_size) + 12 * L * D * length + target_share * 6 * (D * D + D * V)
+    L, D, FF, V = config.num_hidden_layers, config.hidden_size, config.intermediate_size, config.vocab_size
+    of_all, of_targets = L * 3 * D * D + (L - 1) * (D * D + 2 * D * FF), D * D + 2 * D * FF + D * D + D * V
+    return 6 * of_all + 12 * L * D * length + target_share * 6 * of_targets
 
 
 def make_checkpoint(folder: Path, args: argparse.Namespace) -> None:
@@ -167,7 +169,8 @@ def measure_matmul(folder: Path, args: argparse.Namespace) -> dict:
     config, N, dtype = read_config(folder), args.micro_batch_tokens, torch.bfloat16 if args.amp == "bf16" else torch.float32
     torch.set_float32_matmul_precision("high")
     L, D, FF, M = config.num_hidden_layers, config.hidden_size, config.intermediate_size, round(0.15 * args.micro_batch_tokens)
-    shapes = [(N, D, D, 4 * L), (N, FF, D, L), (N, D, FF, L), (M, D, D, 1), (M, -(-config.vocab_size // 64) * 64, D, 1)]
+    shapes = [(N, D, D, 4 * L - 1), (N, FF, D, L - 1), (N, D, FF, L - 1),
+              (M, D, D, 2), (M, FF, D, 1), (M, D, FF, 1), (M, -(-config.vocab_size // 64) * 64, D, 1)]
     operands = [(torch.randn(rows, inputs, device=args.device, dtype=dtype), torch.randn(outputs, inputs, device=args.device, dtype=dtype),
                  torch.randn(rows, outputs, device=args.device, dtype=dtype), times) for rows, outputs, inputs, times in shapes]
     result = {"tokens": [], "seconds": [], "padding": 0.0}
