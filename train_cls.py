@@ -87,7 +87,8 @@ class Config:
     clip: float = option(1.0, "largest gradient norm; 0: no clipping")
     dropout: float | None = option(None, "of hidden states and head [the model's own]")
     ingredient_dropout: float = option(0.2, "share of a training list's ingredients that are left out, others in each epoch")
-    r_drop: float = option(2.0, "weight of the disagreement between two passes of each list under different dropout (half of the paper's alpha); doubles a step's cost")
+    r_drop: float = option(2.0, "weight of the disagreement between two passes of each list under different dropout (half of the paper's alpha); "
+                          "doubles a step's cost")
     label_smoothing: float = option(0.1, "share of the target spread over all labels")
     class_weights: bool = option(False, "weigh each label by the inverse of its frequency")
     select_by: str = option("accuracy", "what on the validation lists decides which weights are kept", choices=("accuracy", "macro_f1"))
@@ -124,8 +125,8 @@ def check(config: Config, ranks: Ranks) -> None:
     if step > 0 and (config.batch_size % step or config.batch_size <= 0):
         near = max(config.batch_size // step, 0)
         share, rest = divmod(config.batch_size, ranks.world_size)
-        problems.append(f"--batch-size {config.batch_size} is no multiple of --micro-batch-size {config.micro_batch_size} x {ranks.world_size} rank(s) = {step}; "
-                        f"multiples are {' and '.join(str(n * step) for n in (near, near + 1) if n)}"
+        problems.append(f"--batch-size {config.batch_size} is no multiple of --micro-batch-size {config.micro_batch_size} "
+                        f"x {ranks.world_size} rank(s) = {step}; multiples are {' and '.join(str(n * step) for n in (near, near + 1) if n)}"
                         + (f", or keep the batch with --micro-batch-size {share}" if share > 0 and not rest else ""))
     raise_problems(problems)
     amp_dtype(config.amp, ranks.device)
@@ -210,10 +211,11 @@ def main(config: Config) -> dict:
 
     show(f"lists: {sum(lengths) / len(lengths):.0f} tokens on average, {sum(n > config.max_length for n in lengths):,} of {len(lengths):,} are longer than "
          f"{config.max_length} and keep head and tail")
-    show(f"batch: {config.batch_size} lists = {config.micro_batch_size} x {per_step // ranks.world_size} micro-batch(es) x {ranks.world_size} rank(s); {total_steps:,} steps = "
-         f"{total_steps * config.batch_size / total:.2f} epochs")
+    show(f"batch: {config.batch_size} lists = {config.micro_batch_size} x {per_step // ranks.world_size} micro-batch(es) x {ranks.world_size} rank(s); "
+         f"{total_steps:,} steps = {total_steps * config.batch_size / total:.2f} epochs")
     for product, example in list(zip(sides["train"], examples["train"]))[:2]:
-        show(f"  {' '.join(tokenizer.id_to_token(id) for id in example.ids[:40].tolist())} ... → {labels[example.label_id]}  ({product.source}, row {product.row})")
+        seen = " ".join(tokenizer.id_to_token(id) for id in example.ids[:40].tolist())
+        show(f"  {seen} ... → {labels[example.label_id]}  ({product.source}, row {product.row})")
 
     # ==== optimizer, ranks ============================================================================================
     ranks.connect()
@@ -390,22 +392,25 @@ def main(config: Config) -> dict:
         probabilities, predicted = (logits / temperature).softmax(-1).max(-1)
         with open(out / "predictions_test.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("source", "row", "label", "prediction", "probability"),
-                                        *((p.source, p.row, p.label, labels[i], f"{q:.6f}") for p, i, q in zip(sides["test"], predicted.tolist(), probabilities.tolist()))])
+                                        *((p.source, p.row, p.label, labels[i], f"{q:.6f}")
+                                          for p, i, q in zip(sides["test"], predicted.tolist(), probabilities.tolist()))])
         confusion = confusion_matrix(predicted, targets_of["test"], len(labels)).numpy()
         pandas.DataFrame(confusion, labels, labels).rename_axis("label \\ prediction").to_csv(out / "confusion.csv")
         pictures = [str(path) for path in (runlog.plot_losses(out), runlog.plot_confusion(out, confusion, labels)) if path]
         svc = report["tfidf_linear_svc"]
         show(f"test, {report['sizes']['test']:,} lists, {len(labels)} labels: accuracy {report['accuracy']:.1%}, top 3 {report['top3']:.1%}, "
-             f"macro-F1 {report['macro_f1']:.3f}, calibration error {report['ece']:.3f} ({report['ece_uncalibrated']:.3f} before the logits are divided by {temperature:.2f})\n"
+             f"macro-F1 {report['macro_f1']:.3f}, calibration error {report['ece']:.3f} "
+             f"({report['ece_uncalibrated']:.3f} before the logits are divided by {temperature:.2f})\n"
              f"  beside it: majority {report['majority_accuracy']:.1%}; TF-IDF + LinearSVC "
              + (f"{svc['accuracy']:.1%}, macro-F1 {svc['macro_f1']:.3f}" if svc else "not run, it needs scikit-learn (pip install -e '.[test]')"))
         for n in range(min(5, len(predicted))):  # from all over the test side
             i = n * len(predicted) // 5
             product = sides["test"][i]
             show(f"  {product.text[:90]} ...\n    is {product.label}, predicted {labels[predicted[i]]} ({probabilities[i]:.0%})")
+        first = ", ".join(sides["test"][0].text.split(", ")[:4])
         show(f"weights are those of step {best['step']}; model, report and logs are in {out}" + (f", pictures are {', '.join(pictures)}" if pictures else "")
              + f"\nwhat pretraining may read of the lists is {out / 'train_lists.txt'}\n"
-             + ("nothing was trained (--max-steps 0)" if total_steps == 0 else f"try: python -m beautybert.predict {out} --ingredients \"{', '.join(sides['test'][0].text.split(', ')[:4])}\""))
+             + ("nothing was trained (--max-steps 0)" if total_steps == 0 else f"try: python -m beautybert.predict {out} --ingredients \"{first}\""))
     return report
 
 

@@ -214,8 +214,8 @@ def main(config: Config) -> dict:
     show(f"corpus: {cache.counts}")
     show(f"split: {len(train_documents):,} documents ({len(train_windows):,} windows of at most {config.max_length} tokens) for training, "
          f"{len(valid_documents):,} ({len(valid_windows):,}) for validation")
-    show(f"batch: {config.batch_tokens:,} tokens = {config.micro_batch_tokens:,} x {per_step // ranks.world_size} micro-batch(es) x {ranks.world_size} rank(s), "
-         f"{(train_windows.lengths + 2).sum() / (order.count(1) * config.micro_batch_tokens):.1%} full; {total_steps:,} steps = "
+    show(f"batch: {config.batch_tokens:,} tokens = {config.micro_batch_tokens:,} x {per_step // ranks.world_size} micro-batch(es) "
+         f"x {ranks.world_size} rank(s), {(train_windows.lengths + 2).sum() / (order.count(1) * config.micro_batch_tokens):.1%} full; {total_steps:,} steps = "
          f"{total_steps * per_step / order.count(1):.2f} epochs")
     first = training_batch(1, 0)
     show(f"masking: {masked_rates(first, vocabulary)}")
@@ -236,8 +236,8 @@ def main(config: Config) -> dict:
     # ==== resume: these four, weights, moments and scaler are all that the loop changes ================================
     done, tokens_seen, valid, history = 0, 0, None, []  # valid: the last evaluation; history: every validation loss
     identity = {"corpus": corpus_id, "tokenizer": tokenizer_fingerprint(tokenizer), "model": bert_config.to_dict(),
-                **{name: getattr(config, name) for name in ("add_vocab", "add_names", "seed", "batch_tokens", "micro_batch_tokens", "max_length", "valid_fraction",
-                                                            "mask_prob", "mask_unit")}}
+                **{name: getattr(config, name) for name in ("add_vocab", "add_names", "seed", "batch_tokens", "micro_batch_tokens", "max_length",
+                                                            "valid_fraction", "mask_prob", "mask_unit")}}
     if config.resume:
         checkpoint = newest_checkpoint(out, show)
         if checkpoint:
@@ -374,8 +374,8 @@ def main(config: Config) -> dict:
         for g in guesses:
             show(f"{g['text']}\n    before: {g['before']}\n    after:  {g['after']}")
         plot = runlog.plot_losses(out)
-        show(f"validation loss: {history[0]:.4f} at the start, {valid['loss']:.4f} at the end, {min(history):.4f} at best; perplexity {valid['perplexity']:,.1f}, "
-             f"accuracy {valid['accuracy']:.1%}\nmodel and logs are in {out}" + (f", the losses in {plot}" if plot else ""))
+        show(f"validation loss: {history[0]:.4f} at the start, {valid['loss']:.4f} at the end, {min(history):.4f} at best; "
+             f"perplexity {valid['perplexity']:,.1f}, accuracy {valid['accuracy']:.1%}\nmodel and logs are in {out}" + (f", the losses in {plot}" if plot else ""))
     return {"step": saved_at, "tokens": tokens_seen, "initial_loss": history[0], "best_loss": min(history), "valid": valid}
 
 

@@ -153,8 +153,8 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same micro-batch on `device`."""
-        return MicroBatch(to_device(self.input_ids, device), to_device(self.position_ids, device), self.segments.to(device), to_device(self.target_positions, device),
-                          to_device(self.target_ids, device))
+        return MicroBatch(to_device(self.input_ids, device), to_device(self.position_ids, device), self.segments.to(device),
+                          to_device(self.target_positions, device), to_device(self.target_ids, device))
 
 
 def join_windows(cache: TokenCache, windows: Windows, chosen: np.ndarray, cls_id: int, sep_id: int) -> tuple[np.ndarray, np.ndarray]:
@@ -202,7 +202,8 @@ class LabelledBatch:
 
     def to(self, device: torch.device) -> LabelledBatch:
         """The same micro-batch on `device`."""
-        return LabelledBatch(to_device(self.input_ids, device), to_device(self.position_ids, device), self.segments.to(device), to_device(self.label_ids, device))
+        return LabelledBatch(to_device(self.input_ids, device), to_device(self.position_ids, device), self.segments.to(device),
+                             to_device(self.label_ids, device))
 
 
 def cut_head_and_tail(ids: Sequence[int], room: int) -> list[int]:

@@ -44,7 +44,8 @@ def save_checkpoint(run_folder: Path, step: int, model: dict[str, Tensor], optim
     except (OSError, SafetensorError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         older = [path.name for path in list_checkpoints(run_folder)]
-        raise ValueError(f"could not save {folder}: {error}. " + (f"{older[-1]} is whole: make room and --resume" if older else "There is none before it")) from None
+        raise ValueError(f"could not save {folder}: {error}. "
+                         + (f"{older[-1]} is whole: make room and --resume" if older else "There is none before it")) from None
     for path in list_checkpoints(run_folder):
         if path.name > folder.name:  # torn, or this run would have gone on from it
             shutil.rmtree(path)
@@ -93,7 +94,8 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor],
 def check_identity(saved: dict, current: dict, folder: Path) -> None:
     """ValueError naming everything in which a run that wants to resume differs from the one that saved; of a dictionary only the entries that differ."""
     if saved.keys() != current.keys():
-        raise ValueError(f"--resume: {folder} was saved by another program or version: only there {', '.join(sorted(saved.keys() - current.keys())) or 'nothing'}, "
+        raise ValueError(f"--resume: {folder} was saved by another program or version: "
+                         f"only there {', '.join(sorted(saved.keys() - current.keys())) or 'nothing'}, "
                          f"only here {', '.join(sorted(current.keys() - saved.keys())) or 'nothing'}")
     saved, current = _entries(saved), _entries(current)
     changed = [f"{key} was {saved.get(key)}, is now {current.get(key)}" for key in {**saved, **current} if saved.get(key) != current.get(key)]

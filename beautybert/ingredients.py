@@ -60,7 +60,7 @@ def parse_ingredients(cell: object) -> Ingredients:
 # ---------------------------------------------------------------------------------------------- cell -> segments
 
 _NO_LIST = re.compile(r"unknown\W*|no info\w*\W*|n/?a\W*|none\W*|nan|#name\?|visit the .* boutique\W*|\W+", re.IGNORECASE | re.DOTALL)
-_NOTICE = re.compile(r"(?:^|\s)(?:Please|Ingredients? lists?) (?:be|refer|note|check|consult|see|visit|read|are|may)\b.*")  # often without a full stop before it
+_NOTICE = re.compile(r"(?:^|\s)(?:Please|Ingredients? lists?) (?:be|refer|note|check|consult|see|visit|read|are|may)\b.*")  # often no full stop before it
 _SEAL = re.compile(r"(?:^|\n)[^\n]*\b(?:Clean at Sephora|clean seal)\b.*", re.DOTALL)  # the shop's list of what is not in its products
 # what a list of ingredients hardly ever holds and a sentence hardly ever lacks
 _FUNCTION_WORDS = frozenset("""a about all also an any are as at be been but by can do does for from has have help helps here how if in into is it its like made

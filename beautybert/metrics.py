@@ -40,10 +40,12 @@ def classification_report(logits: Tensor, label_ids: Tensor, labels: Sequence[st
     f1 = 2 * right / (support + given).clamp(min=1)
     occurs = (support + given) > 0
     best3 = logits.topk(min(3, classes), -1).indices
-    return {"accuracy": right.sum().item() / len(label_ids), "top3": (best3 == label_ids[:, None]).any(-1).double().mean().item(), "macro_f1": f1[occurs].mean().item(),
+    return {"accuracy": right.sum().item() / len(label_ids), "top3": (best3 == label_ids[:, None]).any(-1).double().mean().item(),
+            "macro_f1": f1[occurs].mean().item(),
             "loss": F.cross_entropy(logits / temperature, label_ids).item(), "ece": expected_calibration_error(logits / temperature, label_ids),
             "ece_uncalibrated": expected_calibration_error(logits, label_ids), "temperature": temperature,
-            "per_class": {label: {"precision": precision[i].item(), "recall": recall[i].item(), "f1": f1[i].item(), "support": int(support[i])} for i, label in enumerate(labels)}}
+            "per_class": {label: {"precision": precision[i].item(), "recall": recall[i].item(), "f1": f1[i].item(), "support": int(support[i])}
+                          for i, label in enumerate(labels)}}
 
 
 def pair_divergence(logits: Tensor) -> Tensor:

@@ -85,8 +85,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             raise ValueError(f"{index}: broken ({error!r})") from None
     else:
         pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
-        raise ValueError(f"{folder} has no model.safetensors{', only ' + pickles[0] if pickles else ''}. Pickled weights (.bin, .pt) are not read, as they can run "
-                         f"code when opened. Convert them where you trust them: {CONVERT}")
+        raise ValueError(f"{folder} has no model.safetensors{', only ' + pickles[0] if pickles else ''}. "
+                         f"Pickled weights (.bin, .pt) are not read, as they can run code when opened. Convert them where you trust them: {CONVERT}")
     weights: dict[str, Tensor] = {}
     for path in paths:
         try:
@@ -194,7 +194,8 @@ def start_classifier(folder: Path, config: BertConfig, labels: Sequence[str], he
                              f"{_some(sorted(set(labels) - set(theirs)))}); start from the model that it was trained from")
         its_head = described.get("head", "pooler")
         if its_head != head:
-            raise ValueError(f"{folder} holds a classifier with the head {its_head}, not {head}; give --head {its_head}, or start from the model that it was trained from")
+            raise ValueError(f"{folder} holds a classifier with the head {its_head}, not {head}; "
+                             f"give --head {its_head}, or start from the model that it was trained from")
     model = BertForSequenceClassification(config, len(labels), head)
     wanted = model.state_dict()
     idle = [key for key in weights if key not in wanted and key.startswith(("cls.", "bert.pooler."))]

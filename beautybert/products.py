@@ -194,7 +194,8 @@ def _deal(groups: dict[str, list[Product]], rng: np.random.Generator) -> dict[st
     return side_of
 
 
-def relabel(sides: dict[str, list[Product]], names: dict[str, str], min_per_label: int, counts: ProductCounts) -> tuple[dict[str, list[Product]], ProductCounts]:
+def relabel(sides: dict[str, list[Product]], names: dict[str, str], min_per_label: int,
+            counts: ProductCounts) -> tuple[dict[str, list[Product]], ProductCounts]:
     """The products under the `names` of their labels (`read_label_map`), and `counts` with what that costs: products without a name, and
     labels with fewer than `min_per_label` lists on all sides together, are left out.
 
@@ -266,8 +267,8 @@ def check_splits(sides: dict[str, list[Product]], by: str) -> str:
     untrained = (labels["valid"] | labels["test"]) - labels["train"]
     assert not overlap and not untrained and not (by == "brand" and shared_brands)
     total = sum(sizes.values())
-    return (f"{', '.join(f'{side} {n:,} ({n / total:.1%})' for side, n in sizes.items())}; {len(labels['train'])} labels, {len(labels['test'])} of them in test; "
-            f"lists on two sides {overlap}, labels without training {len(untrained)}" + (f", brands on two sides {shared_brands}" if by == "brand" else ""))
+    return (f"{', '.join(f'{side} {n:,} ({n / total:.1%})' for side, n in sizes.items())}; {len(labels['train'])} labels, "
+            f"{len(labels['test'])} of them in test; lists on two sides {overlap}, labels without training {len(untrained)}" + (f", brands on two sides {shared_brands}" if by == "brand" else ""))
 
 
 def label_list(sides: dict[str, list[Product]]) -> list[str]:

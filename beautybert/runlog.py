@@ -96,7 +96,8 @@ def largest_items(averages: Sequence, on_gpu: bool, count: int = 10) -> tuple[fl
     On a GPU only its kernels and copies count: the operations that launched them carry the same time once more.
     """
     if on_gpu:
-        times = [(item.self_device_time_total, item.key) for item in averages if item.device_type != torch.autograd.DeviceType.CPU and not item.is_user_annotation]
+        times = [(item.self_device_time_total, item.key) for item in averages
+                 if item.device_type != torch.autograd.DeviceType.CPU and not item.is_user_annotation]
     else:
         times = [(item.self_cpu_time_total, item.key) for item in averages if not item.key.startswith("ProfilerStep")]
     return sum(microseconds for microseconds, _ in times), sorted(times, reverse=True)[:count]

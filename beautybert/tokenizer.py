@@ -96,8 +96,8 @@ def add_names(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokeniz
 
     A name is what stands between two commas that no digit follows, or the beginning and one, in at most `MAX_NAME_WORDS` words without the end of a
     sentence, at least twice in the texts; its token holds the comma too: "sodium chloride,". They are the names that cost the most:
-    occurrences times the pieces saved. Of tokens that begin at one place the longest counts; none begins or ends inside a word. Such tokens are in tokenizer.json; what reads vocab.txt
-    alone cuts names into words. ValueError for a tokenizer with an id that no token has.
+    occurrences times the pieces saved. Of tokens that begin at one place the longest counts; none begins or ends inside a word. Such
+    tokens are in tokenizer.json; what reads vocab.txt alone cuts names into words. ValueError for a tokenizer with an id that no token has.
     """
     normalize = tokenizer.normalizer.normalize_str if tokenizer.normalizer else str
     occurrences: Counter[str] = Counter()
@@ -121,7 +121,8 @@ def _most_costly(tokenizer: Tokenizer, occurrences: dict[str, int]) -> list[str]
 def _checked(longer: Tokenizer, tokenizer: Tokenizer, count: int) -> Tokenizer:
     """The longer tokenizer, if it only adds `count` tokens: the library numbers added names anew when words come in before them."""
     known = token_list(tokenizer)
-    if token_list(longer)[:len(known)] != known or len(longer.get_vocab()) != len(tokenizer.get_vocab()) + count or len(token_list(longer)) != len(known) + count:
+    if token_list(longer)[:len(known)] != known or len(longer.get_vocab()) != len(tokenizer.get_vocab()) + count \
+            or len(token_list(longer)) != len(known) + count:
         raise ValueError("tokens cannot be added to this tokenizer, which has names from --add-names already, or an id that no token has; "
                          "start from the one before")
     return longer
