@@ -375,7 +375,8 @@ def main(config: Config) -> dict:
             show(f"{g['text']}\n    before: {g['before']}\n    after:  {g['after']}")
         plot = runlog.plot_losses(out)
         show(f"validation loss: {history[0]:.4f} at the start, {valid['loss']:.4f} at the end, {min(history):.4f} at best; "
-             f"perplexity {valid['perplexity']:,.1f}, accuracy {valid['accuracy']:.1%}\nmodel and logs are in {out}" + (f", the losses in {plot}" if plot else ""))
+             f"perplexity {valid['perplexity']:,.1f}, accuracy {valid['accuracy']:.1%}\n"
+             f"model and logs are in {out}" + (f", the losses in {plot}" if plot else ""))
     return {"step": saved_at, "tokens": tokens_seen, "initial_loss": history[0], "best_loss": min(history), "valid": valid}
 
 

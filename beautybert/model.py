@@ -52,6 +52,8 @@ class BertConfig:
     def __post_init__(self):
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}")
+        if self.num_hidden_layers < 1:
+            raise ValueError(f"num_hidden_layers must be at least 1, not {self.num_hidden_layers}")
         if self.hidden_act not in ACTIVATIONS:
             raise ValueError(f"hidden_act {self.hidden_act!r} is not supported; supported: {', '.join(ACTIVATIONS)}")
 
@@ -285,17 +287,18 @@ class BertForSequenceClassification(nn.Module):
 
     def forward(self, input_ids: Tensor, position_ids: Tensor, segments: Segments) -> Tensor:
         """(N,), (N,) -> logits (B, C), a row for each document."""
-        hidden = self.bert(input_ids, position_ids, segments)
-        first = hidden[segments.offsets[:-1]]  # (B, D): [CLS]
-        if self.head == "pooler":
-            return self.classifier(self.dropout(torch.tanh(self.bert.pooler["dense"](first))))
+        starts = segments.offsets[:-1]  # (B,): [CLS]
         if self.head in ("mlp", "wide"):
-            both = torch.cat([first, mean_of_documents(hidden, segments)], dim=-1)  # (B, 2 D)
+            hidden = self.bert(input_ids, position_ids, segments)
+            both = torch.cat([hidden[starts], mean_of_documents(hidden, segments)], dim=-1)  # (B, 2 D)
             dense = F.gelu(self.classifier["dense"](self.dropout(both)))
             logits = self.classifier["out_proj"](self.dropout(dense))
             if self.head == "wide":
-                logits = logits + self.classifier["wide"](input_ids, segments.offsets[:-1]) / segments.offsets.diff()[:, None].sqrt()
+                logits = logits + self.classifier["wide"](input_ids, starts) / segments.offsets.diff()[:, None].sqrt()
             return logits
+        first = self.bert(input_ids, position_ids, segments, rows=starts)  # (B, D)
+        if self.head == "pooler":
+            return self.classifier(self.dropout(torch.tanh(self.bert.pooler["dense"](first))))
         return self.classifier(self.cls["predictions"](first, self.bert.embeddings.word_embeddings.weight))
 
 

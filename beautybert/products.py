@@ -268,7 +268,8 @@ def check_splits(sides: dict[str, list[Product]], by: str) -> str:
     assert not overlap and not untrained and not (by == "brand" and shared_brands)
     total = sum(sizes.values())
     return (f"{', '.join(f'{side} {n:,} ({n / total:.1%})' for side, n in sizes.items())}; {len(labels['train'])} labels, "
-            f"{len(labels['test'])} of them in test; lists on two sides {overlap}, labels without training {len(untrained)}" + (f", brands on two sides {shared_brands}" if by == "brand" else ""))
+            f"{len(labels['test'])} of them in test; "
+            f"lists on two sides {overlap}, labels without training {len(untrained)}" + (f", brands on two sides {shared_brands}" if by == "brand" else ""))
 
 
 def label_list(sides: dict[str, list[Product]]) -> list[str]:

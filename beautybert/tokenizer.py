@@ -121,8 +121,8 @@ def _most_costly(tokenizer: Tokenizer, occurrences: dict[str, int]) -> list[str]
 def _checked(longer: Tokenizer, tokenizer: Tokenizer, count: int) -> Tokenizer:
     """The longer tokenizer, if it only adds `count` tokens: the library numbers added names anew when words come in before them."""
     known = token_list(tokenizer)
-    if token_list(longer)[:len(known)] != known or len(longer.get_vocab()) != len(tokenizer.get_vocab()) + count \
-            or len(token_list(longer)) != len(known) + count:
+    if (token_list(longer)[:len(known)] != known or len(longer.get_vocab()) != len(tokenizer.get_vocab()) + count
+            or len(token_list(longer)) != len(known) + count):
         raise ValueError("tokens cannot be added to this tokenizer, which has names from --add-names already, or an id that no token has; "
                          "start from the one before")
     return longer

@@ -143,10 +143,14 @@ def test_the_last_layer_works_on_the_targets_alone():
     model, rows = BertForMaskedLM(SMALL).double().eval(), []
     for layer in model.bert.encoder.layer:
         layer.intermediate["dense"].register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
-    batch, chosen = flat([5, 20, 9]), torch.tensor([30, 2, 2, 7])
-    every = model(*batch, torch.arange(34))
-    torch.testing.assert_close(model(*batch, chosen), every[chosen], atol=1e-12, rtol=0)
-    assert rows == [34, 34, 34, 4]
+    batch, words = flat([5, 20, 9]), model.bert.embeddings.word_embeddings.weight
+    for chosen in (torch.tensor([30, 2, 2, 7]), torch.tensor([], dtype=torch.long)):
+        rows.clear()
+        results = model(*batch, chosen), model.cls["predictions"](model.bert(*batch)[chosen], words)
+        assert rows == [34, len(chosen), 34, 34] and results[0].shape == (len(chosen), 120)
+        torch.testing.assert_close(*results, atol=1e-12, rtol=0)
+        for one, other in zip(*(torch.autograd.grad(logits.square().sum(), list(model.parameters())) for logits in results)):
+            torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
 
 
 def test_padded_convenience_equals_flat_and_is_zero_where_padded():
@@ -254,7 +258,7 @@ def test_initialisation_is_berts():
 
 @pytest.mark.parametrize("values, message", [
     ({"model_type": "roberta"}, "model_type"), ({"position_embedding_type": "relative_key"}, "position_embedding_type"), ({"is_decoder": True}, "is_decoder"),
-    ({"hidden_act": "swish"}, "hidden_act 'swish'"), ({"hidden_size": 10, "num_attention_heads": 4}, "no multiple"), ({"tie_word_embeddings": False}, "tie_word_embeddings"),
+    ({"hidden_act": "swish"}, "hidden_act 'swish'"), ({"hidden_size": 10, "num_attention_heads": 4}, "no multiple"), ({"num_hidden_layers": 0}, "at least 1"), ({"tie_word_embeddings": False}, "tie_word_embeddings"),
 ])
 def test_a_config_of_another_model_is_refused(values, message):
     with pytest.raises(ValueError, match=message):

@@ -23,9 +23,9 @@ sides take turns, and the first --warmup steps of each are not counted. A real t
 does not count. Peak memory is what torch allocated on a GPU, and on a CPU the largest resident set, of which imports and texts are a part.
 
 Model FLOPs a token (Kaplan et al. 2020, arXiv:2001.08361, and the heads of BERT): forward and backward, 6 for each weight that multiplies
-the token, 12 L D T for attention to a text of T tokens (for every side that of ours, whatever else it attends to), and 0.15 times that for what
-the targets alone need: 6 (D^2 + 2 D F) in the last layer behind the attention, 6 (D^2 + D V) in the head. The share of a GPU's peak takes the SXM
-form of the card.
+the token, 12 L D T for attention to a text of T tokens, and 0.15 times 6 for the weights that only targets need to meet: D^2 + 2 D F in the last
+layer behind the attention, D^2 + D V in the head. They are those of ours on every side, whatever else it computes. The share of a GPU's peak takes
+the SXM form of the card.
 """
 
 from __future__ import annotations
