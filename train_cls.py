@@ -45,7 +45,7 @@ from beautybert.checkpoint import check_identity, file_checksum, newest_checkpoi
 from beautybert.config import changed_options, option, raise_problems, run_command
 from beautybert.distributed import Ranks, amp_dtype, deferred_signals, disconnects, sum_over_ranks, wait_for_ranks
 from beautybert.masking import Vocabulary
-from beautybert.metrics import classification_report, confusion_matrix, fit_temperature, pair_divergence
+from beautybert.metrics import classification_report, confusion_matrix, fit_temperature
 from beautybert.model import HEADS, SIZES, BertForSequenceClassification, config_of_size
 from beautybert.optim import SCHEDULES, FiniteGuard, layerwise_factor, learning_rate, load_optimizer_tensors, make_adamw, optimizer_tensors
 from beautybert.pretrained import classifier_fields, load_weights, read_config, read_weights, resolve, start_classifier, write_model
@@ -77,7 +77,7 @@ class Config:
     epochs: float = option(6.0, "passes over the training lists")
     max_steps: int | None = option(None, "optimizer steps, instead of --epochs; 0 evaluates and exports", instead_of="epochs")
     batch_size: int = option(16, "lists of one optimizer step over all ranks")
-    micro_batch_size: int = option(16, "lists of one forward pass on one rank, which --r-drop doubles")
+    micro_batch_size: int = option(16, "lists of one forward pass on one rank")
     lr: float | None = option(None, "peak learning rate of the top layer [2e-4, from scratch 1e-3]")
     head_factor: float = option(5.0, "times --lr: the rate of the new classifier layers; of the wide head's token weights it is 100")
     layer_decay: float = option(0.95, "factor on the rate for each layer further down")
@@ -87,8 +87,6 @@ class Config:
     clip: float = option(1.0, "largest gradient norm; 0: no clipping")
     dropout: float | None = option(None, "of hidden states and head [the model's own]")
     ingredient_dropout: float = option(0.2, "share of a training list's ingredients that are left out, others in each epoch")
-    r_drop: float = option(2.0, "weight of the disagreement between two passes of each list under different dropout (half of the paper's alpha); "
-                          "doubles a step's cost")
     label_smoothing: float = option(0.1, "share of the target spread over all labels")
     class_weights: bool = option(False, "weigh each label by the inverse of its frequency")
     select_by: str = option("accuracy", "what on the validation lists decides which weights are kept", choices=("accuracy", "macro_f1"))
@@ -107,7 +105,7 @@ def check(config: Config, ranks: Ranks) -> None:
     step, problems = config.micro_batch_size * ranks.world_size, []
     above_zero = ("min_per_label", "vocab_size", "epochs", "micro_batch_size", "head_factor", "log_interval", "keep")
     problems += [f"--{name.replace('_', '-')} must be above 0, not {getattr(config, name)}" for name in above_zero if getattr(config, name) <= 0]
-    not_negative = ("split_seed", "max_steps", "weight_decay", "clip", "r_drop", "seed", "eval_interval", "save_interval")
+    not_negative = ("split_seed", "max_steps", "weight_decay", "clip", "seed", "eval_interval", "save_interval")
     problems += [f"--{name.replace('_', '-')} must not be negative, it is {getattr(config, name)}" for name in not_negative if (getattr(config, name) or 0) < 0]
     for name in ("warmup", "dropout", "label_smoothing"):
         if not 0 <= (getattr(config, name) or 0) <= 1:
@@ -206,8 +204,7 @@ def main(config: Config) -> dict:
         if config.ingredient_dropout:
             rng = keyed_generator(seed, INGREDIENTS, step, i)
             chosen = [replace(example, ids=without_ingredients(example.ids, config.ingredient_dropout, vocabulary, rng)) for example in chosen]
-        chosen = sorted(chosen, key=lambda example: len(example.ids))
-        return labelled_batch([example for example in chosen for _ in range(2 if config.r_drop else 1)])
+        return labelled_batch(sorted(chosen, key=lambda example: len(example.ids)))
 
     show(f"lists: {sum(lengths) / len(lengths):.0f} tokens on average, {sum(n > config.max_length for n in lengths):,} of {len(lengths):,} are longer than "
          f"{config.max_length} and keep head and tail")
@@ -331,8 +328,6 @@ def main(config: Config) -> dict:
                     with torch.autocast(device.type, dtype) if dtype else nullcontext():
                         logits = network(batch.input_ids, batch.position_ids, batch.segments)  # (B, C)
                         losses = F.cross_entropy(logits.float(), batch.label_ids, reduction="none", label_smoothing=config.label_smoothing)  # (B,)
-                        if config.r_drop:  # each list stands there twice
-                            losses = losses + config.r_drop * pair_divergence(logits.float())
                         loss = (losses * label_weights).sum()
                     scaler.scale(loss * (ranks.world_size / weight)).backward()  # DistributedDataParallel averages over the ranks
                 loss_sum += loss.detach()

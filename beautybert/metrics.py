@@ -48,16 +48,6 @@ def classification_report(logits: Tensor, label_ids: Tensor, labels: Sequence[st
                           for i, label in enumerate(labels)}}
 
 
-def pair_divergence(logits: Tensor) -> Tensor:
-    """How far each two rows of logits (2 B, C) that stand side by side disagree: (2 B,), nats, the same for both rows of a pair.
-
-    The mean of the two Kullback-Leibler divergences, R-Drop's loss beside the cross-entropies of both passes, which it adds up (Liang et al. 2021,
-    arXiv:2106.14448, equation 4): beside their mean, a weight is half of the paper's alpha.
-    """
-    one, other = logits.log_softmax(-1).unflatten(0, (-1, 2)).unbind(1)  # (B, C)
-    return ((one.exp() - other.exp()) * (one - other)).sum(-1).repeat_interleave(2) / 2
-
-
 def confusion_matrix(predicted: Tensor, label_ids: Tensor, classes: int) -> Tensor:
     """(B,), (B,) -> counts (C, C): row = right class, column = predicted class."""
     return torch.bincount(label_ids * classes + predicted, minlength=classes * classes).view(classes, classes)

@@ -91,7 +91,7 @@ def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, st
 def cls_config(checkpoint, tmp_path) -> train_cls.Config:
     """A run of train_cls.py that takes a second."""
     return train_cls.Config(**product_tables(tmp_path), init=str(checkpoint), out=str(tmp_path / "run"), max_steps=3, max_length=64, batch_size=16,
-                            micro_batch_size=4, head="pooler", r_drop=0.0, lr=1e-3, log_interval=1, amp="none")
+                            micro_batch_size=4, head="pooler", lr=1e-3, log_interval=1, amp="none")
 
 
 def run_script(config: train_mlm.Config | train_cls.Config, tmp_path: Path, ranks: int = 0, wait: bool = True, launcher: tuple[str, ...] = ("--standalone",)):

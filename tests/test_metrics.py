@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from beautybert.metrics import classification_report, confusion_matrix, expected_calibration_error, fit_temperature, mlm_metrics, mlm_sums, pair_divergence
+from beautybert.metrics import classification_report, confusion_matrix, expected_calibration_error, fit_temperature, mlm_metrics, mlm_sums
 
 
 def test_sums_over_parts_give_the_metrics_of_the_whole():
@@ -60,11 +60,3 @@ def test_temperature_makes_the_loss_smallest_and_calibrates():
     report = classification_report(logits, labels, range(7), temperature)
     assert report["ece"] < 0.5 * report["ece_uncalibrated"] and math.isclose(report["loss"], losses[0], rel_tol=1e-6)
     assert classification_report(logits, labels, range(7))["accuracy"] == report["accuracy"]
-
-
-def test_pair_divergence_is_the_mean_of_both_directions():
-    logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    p, q = logits[0::2].softmax(-1), logits[1::2].softmax(-1)
-    expected = ((p * (p / q).log()).sum(-1) + (q * (q / p).log()).sum(-1)) / 2
-    torch.testing.assert_close(pair_divergence(logits), expected.repeat_interleave(2))
-    assert pair_divergence(logits[:1].repeat(2, 1)).abs().max() < 1e-12

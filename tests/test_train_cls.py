@@ -17,7 +17,6 @@ from beautybert import runlog
 from beautybert.batching import labelled_batch, without_ingredients
 from beautybert.config import parse
 from beautybert.distributed import Ranks
-from beautybert.metrics import pair_divergence
 from beautybert.pretrained import read_classifier
 from beautybert.tokenizer import read_tokenizer
 from tests.bench.bench_accuracy import MORE, ROWS
@@ -71,39 +70,10 @@ def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_conf
 
 
 def test_the_defaults_are_the_best_row_of_the_measurements(cls_config):
-    row = parse(train_cls.Config, "", [*ROWS["wide head, r-drop"][1].split(), *MORE.split()])
+    row = parse(train_cls.Config, "", [*ROWS["wide head"][1].split(), *MORE.split()])
     assert row == replace(train_cls.Config(), lr=row.lr)
     train_cls.main(replace(cls_config, max_steps=1, lr=None, schedule="constant", warmup=0.0))
     assert metrics(cls_config.out, "train")[0]["lr"] == row.lr
-
-
-def test_r_drop_adds_the_disagreement_of_two_passes_of_each_list(cls_config, monkeypatch):
-    config = replace(cls_config, max_steps=1, ingredient_dropout=0.0, r_drop=2.0, label_smoothing=0.1)
-    seen = []
-
-    def spy(logits):
-        seen.append(logits.detach())
-        return pair_divergence(logits)
-
-    monkeypatch.setattr(train_cls, "pair_divergence", spy)
-    batches = []
-    monkeypatch.setattr(train_cls, "labelled_batch", lambda examples: batches.append(labelled_batch(examples)) or batches[-1])
-    train_cls.main(config)
-    assert len(seen) == 4 and all(len(logits) == 8 for logits in seen), "each of 4 lists twice"
-    targets = torch.cat([batch.label_ids for batch in batches if len(batch.label_ids) == 8])
-    logits = torch.cat(seen)
-    assert (logits[0::2] != logits[1::2]).all() and (targets[0::2] == targets[1::2]).all()
-    p, q = logits[0::2].softmax(-1), logits[1::2].softmax(-1)
-    divergence = ((p - q) * (p / q).log()).sum(-1).mean() / 2
-    assert math.isclose(losses(config.out)[1], (F.cross_entropy(logits, targets, label_smoothing=0.1) + 2 * divergence).item(), rel_tol=1e-5)
-    monkeypatch.setattr(train_cls, "pair_divergence", lambda logits: torch.full_like(logits[:, 0], 3.0))
-    train_cls.main(replace(config, out=config.out + "-constant"))
-    plain = F.cross_entropy(logits, targets, label_smoothing=0.1).item()
-    assert math.isclose(losses(config.out + "-constant")[1], plain + 2 * 3.0, rel_tol=1e-5)
-    monkeypatch.setattr(train_cls, "pair_divergence", pair_divergence)
-    train_cls.main(replace(config, out=config.out + "-none", dropout=0.0))
-    train_cls.main(replace(config, out=config.out + "-plain", dropout=0.0, r_drop=0.0))
-    assert math.isclose(losses(config.out + "-none")[1], losses(config.out + "-plain")[1], rel_tol=1e-5), "without dropout two passes agree"
 
 
 def test_training_alone_leaves_out_ingredients_and_others_in_each_epoch(cls_config, monkeypatch):
@@ -243,7 +213,7 @@ def test_two_ranks_give_the_losses_and_the_report_of_one(cls_config, tmp_path):
     product_tables(tmp_path, count=150)  # 45 test lists: an evaluation batch for each rank
     reports = []
     for ranks in (0, 2):
-        run = replace(cls_config, max_steps=6, head="wide", r_drop=2.0, out=f"{cls_config.out}-{ranks}")
+        run = replace(cls_config, max_steps=6, head="wide", out=f"{cls_config.out}-{ranks}")
         done = run_script(run, tmp_path, ranks)
         assert done.returncode == 0, done.stderr
         reports.append(json.loads((Path(run.out) / "report.json").read_text()))
@@ -261,7 +231,7 @@ class Crash(Exception):
 
 @pytest.mark.parametrize("crash_at", [1, 5, 11])
 def test_a_crash_at_any_step_resumes_bit_for_bit(cls_config, monkeypatch, crash_at):
-    config = replace(cls_config, max_steps=12, head="wide", r_drop=2.0, save_interval=4, eval_interval=3)
+    config = replace(cls_config, max_steps=12, head="wide", save_interval=4, eval_interval=3)
     whole = replace(config, out=config.out + "-whole")
     expected = train_cls.main(whole)
 

@@ -6,7 +6,7 @@
 
 Every run has its folder below --out; what is finished stays, so the table grows from call to call, and a run that was cut off goes on. Choices are
 made on `valid`. Accuracies are in %, means over the seeds with the standard deviation; minutes and tokens are those of one fine-tuning without
-evaluations, beside --jobs - 1 others; with R-Drop each list counts twice. `ensemble` averages the calibrated probabilities of the runs of its row.
+evaluations, beside --jobs - 1 others. `ensemble` averages the calibrated probabilities of the runs of its row.
 """
 
 from __future__ import annotations
@@ -41,19 +41,18 @@ ADAPTED: dict[str, tuple[str, tuple[str, ...], str]] = {
     "tapt": ("dapt", ("lists",), "--epochs 8 --lr 5e-4 --mask-unit ingredient --mask-prob 0.3 --batch-tokens 2048 --micro-batch-tokens 2048"),
 }
 MORE = "--lr 2e-4 --batch-size 16 --micro-batch-size 16 --epochs 6"
-PLAIN = "--head pooler --ingredient-dropout 0 --r-drop 0"
+PLAIN = "--head pooler --ingredient-dropout 0"
 # a row: the model that is fine-tuned, and options of train_cls.py beside --more and its defaults. As far as tapt each changes the one before it in one thing
 ROWS: dict[str, tuple[str, str]] = {
     "plain": ("", PLAIN),
     "words": ("words", PLAIN),
     "names": ("names", PLAIN),
-    "ingredient dropout": ("names", "--head pooler --r-drop 0"),
-    "wide head": ("names", "--head wide --r-drop 0"),
-    "wide head, r-drop": ("names", "--head wide --r-drop 2"),
-    "dapt": ("dapt", "--head wide --r-drop 2"),
-    "tapt": ("tapt", "--head wide --r-drop 2"),
-    "mlp head": ("names", "--head mlp --r-drop 0"),  # beside wide head
-    "brands apart": ("names", "--head wide --r-drop 2 --split brand"),  # beside wide head, r-drop
+    "ingredient dropout": ("names", "--head pooler"),
+    "wide head": ("names", "--head wide"),
+    "dapt": ("dapt", "--head wide"),
+    "tapt": ("tapt", "--head wide"),
+    "mlp head": ("names", "--head mlp"),  # beside wide head
+    "brands apart": ("names", "--head wide --split brand"),  # beside wide head
 }
 
 
