@@ -4,21 +4,24 @@
 
 Pairs of products with different lists, by how many of their ingredients they share (Jaccard index: shared / all of both, order aside), and how often both have
 the same label: over all pairs, and over pairs from one table, each product counting once. It describes the tables and bounds nothing; what several labels of the very same list
-cost whoever knows all lists by heart is said first. Lists that are the same up to spelling are one list. Last, LinearSVC on the test lists, without and with a word that names the table:
-what is to be gained by anything in a cell that betrays where it is from.
+cost whoever knows all lists by heart is said first. Lists that are the same up to spelling are one list. Last, LinearSVC on the test lists as they are; with a word that names the table,
+which is what is to be gained by anything in a cell that betrays where it is from; and with the words of the product's name, alone and beside the list: what the labels allow a model that is told more than
+a list can say.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 
 from beautybert.baselines import tfidf_linear_svc
 from beautybert.batching import SPLIT, keyed_generator
 from beautybert.ingredients import parse_ingredients
-from beautybert.products import SCHEMES, Product, read_label_map, read_products, relabel, split_products
+from beautybert.products import SCHEMES, Product, read_label_map, read_products, read_table, relabel, split_products
 
 BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0 + 1e-9)
 
@@ -44,10 +47,17 @@ def agreement(first: np.ndarray, same: np.ndarray) -> float:
     return float((np.bincount(first, weights=same)[pairs > 0] / pairs[pairs > 0]).mean()) if len(first) else float("nan")
 
 
-def svc_accuracy(train: list[Product], test: list[Product], with_table: bool) -> float:
-    """TF-IDF + LinearSVC, on texts that end with the name of their table or do not."""
-    texts, answers = ([[f"{p.text} {p.source if with_table else ''}" for p in side] for side in (train, test)], [[p.label for p in side] for side in (train, test)])
-    return tfidf_linear_svc(texts[0], answers[0], texts[1], answers[1])["accuracy"]
+def svc_accuracies(sides: dict[str, list[Product]], title: dict[Product, str]) -> dict[str, float]:
+    """TF-IDF + LinearSVC on the test lists: on the lists, and with words of their own added to them."""
+    shown: dict[str, Callable[[Product], str]] = {
+        "lists": lambda p: p.text,
+        "lists and a word for the table": lambda p: f"{p.text} {p.source}",
+        "product names": lambda p: title[p],
+        "lists and product names": lambda p: " ".join([p.text, *("name_" + word for word in re.findall(r"\w+", title[p]))]),
+    }
+    train, test = sides["train"], sides["test"]
+    return {name: tfidf_linear_svc(*(given for side in (train, test) for given in ([show(p) for p in side], [p.label for p in side])))["accuracy"]
+            for name, show in shown.items()}
 
 
 def main() -> None:
@@ -57,9 +67,11 @@ def main() -> None:
     parser.add_argument("--sephora", default="data/sephora_website_dataset.csv")
     args = parser.parse_args()
     everything, counts = read_products(args.cosmetics, args.sephora, "data/labels.csv")
+    names = {"cosmetics": read_table(args.cosmetics, ["Name"])["Name"], "sephora": read_table(args.sephora, ["name"])["name"]}
     for scheme in SCHEMES:
         sides, _ = relabel(split_products(everything, "list", keyed_generator(0, SPLIT)), read_label_map("data/labels.csv", scheme), 5, counts)
         products = [product for side in sides.values() for product in side]
+        title = {product: names[product.source][product.row] for product in products}
         labels_of = defaultdict(set)
         for product in products:
             labels_of[product.key].add(product.label)
@@ -73,8 +85,7 @@ def main() -> None:
             f, s = first[inside], second[inside]
             one = source[f] == source[s]
             print(f"| {low:.0%} to {min(high, 1):.0%} | {len(np.unique(f)):,} | {agreement(f, label[f] == label[s]):.1%} | {agreement(f[one], (label[f] == label[s])[one]):.1%} |")
-        alone, told = (svc_accuracy(sides["train"], sides["test"], with_table) for with_table in (False, True))
-        print(f"\nTF-IDF + LinearSVC: {alone:.1%}; told which table a list is from: {told:.1%}")
+        print("\nTF-IDF + LinearSVC on " + ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in svc_accuracies(sides, title).items()))
 
 
 if __name__ == "__main__":
