@@ -17,6 +17,7 @@ from beautybert import runlog
 from beautybert.batching import labelled_batch, without_ingredients
 from beautybert.config import parse
 from beautybert.distributed import Ranks
+from beautybert.model import BertForSequenceClassification
 from beautybert.pretrained import read_classifier
 from beautybert.tokenizer import read_tokenizer
 from tests.bench.bench_accuracy import MORE, ROWS
@@ -69,11 +70,19 @@ def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_conf
         assert all(marked_label(lists[source][row]) == label for source, row, label in zip(table.source, table.row, table.label))
 
 
-def test_the_defaults_are_the_best_row_of_the_measurements(cls_config):
+def test_the_defaults_are_the_row_wide_head_of_the_measurements(cls_config):
     row = parse(train_cls.Config, "", [*ROWS["wide head"][1].split(), *MORE.split()])
     assert row == replace(train_cls.Config(), lr=row.lr)
     train_cls.main(replace(cls_config, max_steps=1, lr=None, schedule="constant", warmup=0.0))
     assert metrics(cls_config.out, "train")[0]["lr"] == row.lr
+
+
+def test_training_alone_drops_hidden_states(cls_config, monkeypatch):
+    seen, forward = set(), BertForSequenceClassification.forward
+    monkeypatch.setattr(BertForSequenceClassification, "forward",
+                        lambda model, *inputs: seen.add((torch.is_grad_enabled(), model.training)) or forward(model, *inputs))
+    train_cls.main(replace(cls_config, max_steps=4, eval_interval=2))
+    assert seen == {(True, True), (False, False)}
 
 
 def test_training_alone_leaves_out_ingredients_and_others_in_each_epoch(cls_config, monkeypatch):

@@ -108,7 +108,7 @@ def split_of(row: str) -> str:
 
 def folder_of(row: str, labels: str, seed: int, args: argparse.Namespace) -> Path:
     """Where a run lies."""
-    return args.out / f"{row.replace(',', '').replace(' ', '-')}-{labels}-{seed}"
+    return args.out / f"{row.replace(' ', '-')}-{labels}-{seed}"
 
 
 def products_of(labels: str, split: str, args: argparse.Namespace) -> dict[str, list[Product]]:

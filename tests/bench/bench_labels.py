@@ -2,17 +2,16 @@
 
     python -m tests.bench.bench_labels --cosmetics cosmetics.csv --sephora sephora_website_dataset.csv
 
-Pairs of products with different lists, by how many of their ingredients they share (Jaccard index: shared / all of both, order aside), and how often both have
-the same label: over all pairs, and over pairs from one table, each product counting once. It describes the tables and bounds nothing; what several labels of the very same list
-cost whoever knows all lists by heart is said first. Lists that are the same up to spelling are one list. Last, LinearSVC on the test lists as they are; with a word that names the table,
-which is what is to be gained by anything in a cell that betrays where it is from; and with the words of the product's name, alone and beside the list: what the labels allow a model that is told more than
-a list can say.
+Pairs of products with different lists, by how many of their ingredients they share (Jaccard index: shared / all of both, order aside), and how
+often both have the same label: over all pairs, and over pairs from one table, each product counting once. It describes the tables and bounds nothing;
+what several labels of the very same list cost whoever knows all lists by heart is said first. Lists that are the same up to spelling are one list.
+Last, LinearSVC on the test lists, and on the names of their products, each with and without a word that says which table it is from: how much of
+its error comes from what a list does not say. Both tables need a column for the name (Name, name).
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -47,17 +46,19 @@ def agreement(first: np.ndarray, same: np.ndarray) -> float:
     return float((np.bincount(first, weights=same)[pairs > 0] / pairs[pairs > 0]).mean()) if len(first) else float("nan")
 
 
-def svc_accuracies(sides: dict[str, list[Product]], title: dict[Product, str]) -> dict[str, float]:
-    """TF-IDF + LinearSVC on the test lists: on the lists, and with words of their own added to them."""
+def svc_accuracies(sides: dict[str, list[Product]], name_of: dict[Product, str]) -> dict[str, float]:
+    """Accuracy of TF-IDF + LinearSVC on the test side, for each thing that it may be shown of a product."""
     shown: dict[str, Callable[[Product], str]] = {
         "lists": lambda p: p.text,
-        "lists and a word for the table": lambda p: f"{p.text} {p.source}",
-        "product names": lambda p: title[p],
-        "lists and product names": lambda p: " ".join([p.text, *("name_" + word for word in re.findall(r"\w+", title[p]))]),
+        "lists and the table": lambda p: f"{p.text} table_{p.source}",
+        "names": lambda p: name_of[p],
+        "names and the table": lambda p: f"{name_of[p]} table_{p.source}",
     }
-    train, test = sides["train"], sides["test"]
-    return {name: tfidf_linear_svc(*(given for side in (train, test) for given in ([show(p) for p in side], [p.label for p in side])))["accuracy"]
-            for name, show in shown.items()}
+    answers, accuracies = {side: [p.label for p in sides[side]] for side in ("train", "test")}, {}
+    for what, show in shown.items():
+        texts = {side: [show(p) for p in sides[side]] for side in answers}
+        accuracies[what] = tfidf_linear_svc(texts["train"], answers["train"], texts["test"], answers["test"])["accuracy"]
+    return accuracies
 
 
 def main() -> None:
@@ -67,11 +68,11 @@ def main() -> None:
     parser.add_argument("--sephora", default="data/sephora_website_dataset.csv")
     args = parser.parse_args()
     everything, counts = read_products(args.cosmetics, args.sephora, "data/labels.csv")
-    names = {"cosmetics": read_table(args.cosmetics, ["Name"])["Name"], "sephora": read_table(args.sephora, ["name"])["name"]}
+    product_names = {"cosmetics": read_table(args.cosmetics, ["Name"])["Name"], "sephora": read_table(args.sephora, ["name"])["name"]}
     for scheme in SCHEMES:
         sides, _ = relabel(split_products(everything, "list", keyed_generator(0, SPLIT)), read_label_map("data/labels.csv", scheme), 5, counts)
         products = [product for side in sides.values() for product in side]
-        title = {product: names[product.source][product.row] for product in products}
+        name_of = {product: product_names[product.source][product.row] for product in products}
         labels_of = defaultdict(set)
         for product in products:
             labels_of[product.key].add(product.label)
@@ -84,8 +85,9 @@ def main() -> None:
             inside = (index >= low) & (index < high)
             f, s = first[inside], second[inside]
             one = source[f] == source[s]
-            print(f"| {low:.0%} to {min(high, 1):.0%} | {len(np.unique(f)):,} | {agreement(f, label[f] == label[s]):.1%} | {agreement(f[one], (label[f] == label[s])[one]):.1%} |")
-        print("\nTF-IDF + LinearSVC on " + ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in svc_accuracies(sides, title).items()))
+            same = label[f] == label[s]
+            print(f"| {low:.0%} to {min(high, 1):.0%} | {len(np.unique(f)):,} | {agreement(f, same):.1%} | {agreement(f[one], same[one]):.1%} |")
+        print("\nTF-IDF + LinearSVC on " + ", ".join(f"{what} {accuracy:.1%}" for what, accuracy in svc_accuracies(sides, name_of).items()))
 
 
 if __name__ == "__main__":
