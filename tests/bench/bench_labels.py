@@ -5,8 +5,8 @@
 Pairs of products with different lists, by how many of their ingredients they share (Jaccard index: shared / all of both, order aside), and how
 often both have the same label: over all pairs, and over pairs from one table, each product counting once. It describes the tables and bounds nothing;
 what several labels of the very same list cost whoever knows all lists by heart is said first. Lists that are the same up to spelling are one list.
-Last, LinearSVC on the test lists, and on the names of their products, each with and without a word that says which table it is from: how much of
-its error comes from what a list does not say. Both tables need a column for the name (Name, name).
+Last, LinearSVC on the test side, shown the cells as they are, the lists read from them, or the names of the products, the last two also with a word
+that says which table it is from: how much of its error comes from what a list does not say. Both tables need a column for the name (Name, name).
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 from beautybert.baselines import tfidf_linear_svc
 from beautybert.batching import SPLIT, keyed_generator
 from beautybert.ingredients import parse_ingredients
 from beautybert.products import SCHEMES, Product, read_label_map, read_products, read_table, relabel, split_products
 
+CELLS, NAMES = {"cosmetics": "Ingredients", "sephora": "ingredients"}, {"cosmetics": "Name", "sephora": "name"}  # columns
 BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0 + 1e-9)
 
 
@@ -46,9 +48,11 @@ def agreement(first: np.ndarray, same: np.ndarray) -> float:
     return float((np.bincount(first, weights=same)[pairs > 0] / pairs[pairs > 0]).mean()) if len(first) else float("nan")
 
 
-def svc_accuracies(sides: dict[str, list[Product]], name_of: dict[Product, str]) -> dict[str, float]:
+def svc_accuracies(sides: dict[str, list[Product]], tables: dict[str, pd.DataFrame]) -> dict[str, float]:
     """Accuracy of TF-IDF + LinearSVC on the test side, for each thing that it may be shown of a product."""
+    cell_of, name_of = ({p: tables[p.source][columns[p.source]][p.row] for side in sides.values() for p in side} for columns in (CELLS, NAMES))
     shown: dict[str, Callable[[Product], str]] = {
+        "raw cells": lambda p: cell_of[p],
         "lists": lambda p: p.text,
         "lists and the table": lambda p: f"{p.text} table_{p.source}",
         "names": lambda p: name_of[p],
@@ -68,11 +72,10 @@ def main() -> None:
     parser.add_argument("--sephora", default="data/sephora_website_dataset.csv")
     args = parser.parse_args()
     everything, counts = read_products(args.cosmetics, args.sephora, "data/labels.csv")
-    product_names = {"cosmetics": read_table(args.cosmetics, ["Name"])["Name"], "sephora": read_table(args.sephora, ["name"])["name"]}
+    tables = {source: read_table(path, [CELLS[source], NAMES[source]]) for source, path in (("cosmetics", args.cosmetics), ("sephora", args.sephora))}
     for scheme in SCHEMES:
         sides, _ = relabel(split_products(everything, "list", keyed_generator(0, SPLIT)), read_label_map("data/labels.csv", scheme), 5, counts)
         products = [product for side in sides.values() for product in side]
-        name_of = {product: product_names[product.source][product.row] for product in products}
         labels_of = defaultdict(set)
         for product in products:
             labels_of[product.key].add(product.label)
@@ -87,7 +90,7 @@ def main() -> None:
             one = source[f] == source[s]
             same = label[f] == label[s]
             print(f"| {low:.0%} to {min(high, 1):.0%} | {len(np.unique(f)):,} | {agreement(f, same):.1%} | {agreement(f[one], same[one]):.1%} |")
-        print("\nTF-IDF + LinearSVC on " + ", ".join(f"{what} {accuracy:.1%}" for what, accuracy in svc_accuracies(sides, name_of).items()))
+        print("\nTF-IDF + LinearSVC on " + ", ".join(f"{what} {accuracy:.1%}" for what, accuracy in svc_accuracies(sides, tables).items()))
 
 
 if __name__ == "__main__":
