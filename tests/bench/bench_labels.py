@@ -21,9 +21,9 @@ import pandas as pd
 from beautybert.baselines import tfidf_linear_svc
 from beautybert.batching import SPLIT, keyed_generator
 from beautybert.ingredients import parse_ingredients
-from beautybert.products import SCHEMES, Product, read_label_map, read_products, read_table, relabel, split_products
+from beautybert.products import SCHEMES, SOURCES, Product, read_label_map, read_products, read_table, relabel, split_products
 
-CELLS, NAMES = {"cosmetics": "Ingredients", "sephora": "ingredients"}, {"cosmetics": "Name", "sephora": "name"}  # columns
+NAMES = {"cosmetics": "Name", "sephora": "name"}  # columns
 BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0 + 1e-9)
 
 
@@ -50,13 +50,12 @@ def agreement(first: np.ndarray, same: np.ndarray) -> float:
 
 def svc_accuracies(sides: dict[str, list[Product]], tables: dict[str, pd.DataFrame]) -> dict[str, float]:
     """Accuracy of TF-IDF + LinearSVC on the test side, for each thing that it may be shown of a product."""
-    cell_of, name_of = ({p: tables[p.source][columns[p.source]][p.row] for side in sides.values() for p in side} for columns in (CELLS, NAMES))
     shown: dict[str, Callable[[Product], str]] = {
-        "raw cells": lambda p: cell_of[p],
+        "raw cells": lambda p: tables[p.source][SOURCES[p.source][2]][p.row],
         "lists": lambda p: p.text,
         "lists and the table": lambda p: f"{p.text} table_{p.source}",
-        "names": lambda p: name_of[p],
-        "names and the table": lambda p: f"{name_of[p]} table_{p.source}",
+        "names": lambda p: tables[p.source][NAMES[p.source]][p.row],
+        "names and the table": lambda p: f"{tables[p.source][NAMES[p.source]][p.row]} table_{p.source}",
     }
     answers, accuracies = {side: [p.label for p in sides[side]] for side in ("train", "test")}, {}
     for what, show in shown.items():
@@ -72,7 +71,7 @@ def main() -> None:
     parser.add_argument("--sephora", default="data/sephora_website_dataset.csv")
     args = parser.parse_args()
     everything, counts = read_products(args.cosmetics, args.sephora, "data/labels.csv")
-    tables = {source: read_table(path, [CELLS[source], NAMES[source]]) for source, path in (("cosmetics", args.cosmetics), ("sephora", args.sephora))}
+    tables = {source: read_table(path, [NAMES[source]]) for source, path in (("cosmetics", args.cosmetics), ("sephora", args.sephora))}
     for scheme in SCHEMES:
         sides, _ = relabel(split_products(everything, "list", keyed_generator(0, SPLIT)), read_label_map("data/labels.csv", scheme), 5, counts)
         products = [product for side in sides.values() for product in side]
