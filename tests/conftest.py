@@ -79,9 +79,12 @@ def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, st
             rows.append((label, f"brand {i % 20}", ", ".join(rng.permutation([*others, rng.choice(marks), f"extract {i} {label[0]}"]))))
     rows = [rows[i] for i in rng.permutation(len(rows))]
     half = len(rows) // 2
-    frames = {"cosmetics": pd.DataFrame([("1", *row) for row in rows[:half]] + [("1", "Serum", "x", "No Info")], columns=["Price", "Label", "Brand", "Ingredients"]),
-              "sephora": pd.DataFrame([row + ("7",) for row in rows[half:]] + [("Shampoo", "x", "unknown", "7")], columns=["category", "brand", "ingredients", "id"]),
-              "label_table": pd.DataFrame([(label, "Hair" if label == "Shampoo" else "Makeup", "all", "") for label in KINDS], columns=["label", "canonical", "group", "dropped"])}
+    frames = {"cosmetics": pd.DataFrame([("1", *row) for row in rows[:half]] + [("1", "Serum", "x", "No Info")],
+                                        columns=["Price", "Label", "Brand", "Ingredients"]),
+              "sephora": pd.DataFrame([row + ("7",) for row in rows[half:]] + [("Shampoo", "x", "unknown", "7")],
+                                      columns=["category", "brand", "ingredients", "id"]),
+              "label_table": pd.DataFrame([(label, "Hair" if label == "Shampoo" else "Makeup", "all", "") for label in KINDS],
+                                          columns=["label", "canonical", "group", "dropped"])}
     for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False)
     return {name: str(folder / f"{name}.csv") for name in frames}

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beautybert.batching import (MASK, Example, MicroBatchOrder, Windows, cut_head_and_tail, join_windows, keyed_generator, keyed_seed, labelled_batch, masked_micro_batch,
-                                 pack, shuffled_numbers, split_documents, without_ingredients)
+from beautybert.batching import (MASK, Example, MicroBatchOrder, Windows, cut_head_and_tail, join_windows, keyed_generator, keyed_seed, labelled_batch,
+                                 masked_micro_batch, pack, shuffled_numbers, split_documents, without_ingredients)
 from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache
 from beautybert.masking import Vocabulary
 from beautybert.tokenizer import special_ids
@@ -123,7 +123,8 @@ def test_whole_ingredients_are_left_out_and_never_all(tokenizer):
     shares = np.mean([sum(name.replace(" ", "") in tokenizer.decode(kept.tolist()).replace(" ", "") for name in text.split(", ")) for kept in found]) / 4
     assert abs(shares - 0.7) < 0.05
     assert without_ingredients(ids, 1.0, vocabulary, keyed_generator(0)).tolist() == ids.tolist()
-    commas = [vocabulary.is_separator[kept].sum() == len(kept) - 2 for kept in (without_ingredients(ids, 0.95, vocabulary, keyed_generator(i)) for i in range(200))]
+    commas = [vocabulary.is_separator[kept].sum() == len(kept) - 2
+              for kept in (without_ingredients(ids, 0.95, vocabulary, keyed_generator(i)) for i in range(200))]
     assert not any(commas), "a list of nothing but commas"
     assert without_ingredients(ids, 0.0, vocabulary, keyed_generator(0)).tolist() == ids.tolist()
 

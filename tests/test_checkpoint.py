@@ -30,7 +30,8 @@ def flip(folder):
     (folder / "model.safetensors").write_bytes(data)
 
 
-@pytest.mark.parametrize("tear", [cut, flip, lambda f: (f / "state.json").unlink(), lambda f: (f / "checksums.json").unlink(), lambda f: (f / "checksums.json").write_text("{")])
+@pytest.mark.parametrize("tear", [cut, flip, lambda f: (f / "state.json").unlink(), lambda f: (f / "checksums.json").unlink(),
+                                  lambda f: (f / "checksums.json").write_text("{")])
 def test_a_torn_checkpoint_is_skipped_with_a_warning(tmp_path, capsys, tear):
     whole, torn = save(tmp_path, 1), save(tmp_path, 2)
     tear(torn)

@@ -55,9 +55,10 @@ def test_two_lengths_of_a_run_exclude_each_other(capsys):
 
 
 @pytest.mark.parametrize("content, message", [
-    ("{", "run.json: Expecting"), ("[1]", "holds no JSON object"), ('{"lrate": 1}', "unknown option 'lrate'; options are data, epochs"), ('{"lr": "fast"}', "lr = 'fast' is no float"),
-    ('{"resume": 1}', "resume = 1 is no bool"), ('{"data": "x"}', "data = 'x' is no list of strings"), ('{"unit": "line"}', "unit = 'line' is none of token, word"),
-    ('{"epochs": null}', "epochs = None is no float"), ('{"max_steps": 1.5, "lr": true}', "lr = True is no float; .*max_steps = 1.5 is no int"),
+    ("{", "run.json: Expecting"), ("[1]", "holds no JSON object"), ('{"lrate": 1}', "unknown option 'lrate'; options are data, epochs"),
+    ('{"lr": "fast"}', "lr = 'fast' is no float"), ('{"resume": 1}', "resume = 1 is no bool"), ('{"data": "x"}', "data = 'x' is no list of strings"),
+    ('{"unit": "line"}', "unit = 'line' is none of token, word"), ('{"epochs": null}', "epochs = None is no float"),
+    ('{"max_steps": 1.5, "lr": true}', "lr = True is no float; .*max_steps = 1.5 is no int"),
 ])
 def test_every_mistake_in_a_file_is_named(tmp_path, content, message):
     (tmp_path / "run.json").write_text(content)

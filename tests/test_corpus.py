@@ -20,9 +20,10 @@ def texts_of(cache, tokenizer) -> list[str]:
 
 
 @pytest.mark.parametrize("raw, clean", [
-    ("A&nbsp;cr&egrave;me &amp; more", "A crème & more"), ("twice &amp;lt;b&amp;gt;bold&amp;lt;/b&amp;gt;", "twice bold"), ("under < 5 oz and > 3", "under < 5 oz and > 3"),
-    ("<p class='x'>one</p><br/>two<!-- no -->", "one two"), ("<script>var a = '<b>';</script>kept<style>p {}</style>", "kept"),
-    ("  zero\u200bwidth \n\t folded\u00a0", "zero width folded"), ("I <3 this", "I <3 this"), ("SPF&#8203;50", "SPF 50"), ("mois&shy;turizer", "moisturizer"), ("a\x07b\u2028c", "a b c"),
+    ("A&nbsp;cr&egrave;me &amp; more", "A crème & more"), ("twice &amp;lt;b&amp;gt;bold&amp;lt;/b&amp;gt;", "twice bold"),
+    ("under < 5 oz and > 3", "under < 5 oz and > 3"), ("<p class='x'>one</p><br/>two<!-- no -->", "one two"),
+    ("<script>var a = '<b>';</script>kept<style>p {}</style>", "kept"), ("  zero\u200bwidth \n\t folded\u00a0", "zero width folded"),
+    ("I <3 this", "I <3 this"), ("SPF&#8203;50", "SPF 50"), ("mois&shy;turizer", "moisturizer"), ("a\x07b\u2028c", "a b c"),
 ])
 def test_clean_text(raw, clean):
     assert clean_text(raw) == clean
@@ -55,7 +56,8 @@ def test_csv_cells_may_hold_line_breaks_and_commas(tmp_path):
 
 
 def test_everything_is_counted(tmp_path, tokenizer):
-    lines = [json.dumps({"title": t}) for t in ("water gel", "Water  Gel", "oil", "", "<br>", "☃", "var start = (new Date()).getTime();")] + ['{"title": "rose"', "[1]", '{"title": 5}', json.dumps({"title": "rose ☃"})] + [""]
+    lines = ([json.dumps({"title": t}) for t in ("water gel", "Water  Gel", "oil", "", "<br>", "☃", "var start = (new Date()).getTime();")]
+             + ['{"title": "rose"', "[1]", '{"title": 5}', json.dumps({"title": "rose ☃"})] + [""])
     (tmp_path / "x.json").write_text("\n".join(lines) + "\n")
     counts = build(tmp_path / "c", [tmp_path / "x.json"], tokenizer, max_bad_rows=0.5).counts
     assert (counts.rows, counts.bad, counts.empty, counts.duplicates, counts.documents, counts.unknown_tokens) == (12, 3, 5, 1, 3, 1)

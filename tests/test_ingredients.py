@@ -24,12 +24,14 @@ LISTS = [
     ("Water, Vitis Vinif- era (Grape) Seed Oil, Tocopheryl Ac- etate", "Water|Vitis Vinifera (Grape) Seed Oil|Tocopheryl Acetate"),
     ("Water, Pyrus Malus (Apple Fruit Extract, Citric Acid", "Water|Pyrus Malus Apple Fruit Extract|Citric Acid"),
     # call-outs, headings, notices
-    ("-Argan Oil: Softens the look of dry hair.\n-Vitamin E: Helps to protect your scalp, lips, and skin.\n\nWater, Cetearyl Alcohol, Panthenol", "Water|Cetearyl Alcohol|Panthenol"),
+    ("-Argan Oil: Softens the look of dry hair.\n-Vitamin E: Helps to protect your scalp, lips, and skin.\n\nWater, Cetearyl Alcohol, Panthenol",
+     "Water|Cetearyl Alcohol|Panthenol"),
     (" -Green Clay: Soothes and detoxifies. Water- Kaolin- Talc- Steareth-2", "Water|Kaolin|Talc|Steareth-2"),
     ("-Rose, Apricot, and Lemon Oils: Deliver hydration to the skin.\r\n\r\nSqualane, Rosa Canina Fruit Oil", "Squalane|Rosa Canina Fruit Oil"),
     ("Shade 1: Mica- Talc- Dimethicone.Shade 2:Mica- Silica- Talc", "Mica|Talc|Dimethicone|Silica"),
     ("Eau de Parfum:\nAlcohol, Parfum, Linalool.\nBody Lotion:\nWater, Glycerin, Parfum", "Alcohol|Parfum|Linalool|Water|Glycerin"),
-    ("Active Ingredients: Zinc Oxide 7.00% (Sunscreen), Titanium Dioxide 3.2%\n\nInactive Ingredients: Water, Silica", "Zinc Oxide (Sunscreen)|Titanium Dioxide|Water|Silica"),
+    ("Active Ingredients: Zinc Oxide 7.00% (Sunscreen), Titanium Dioxide 3.2%\n\nInactive Ingredients: Water, Silica",
+     "Zinc Oxide (Sunscreen)|Titanium Dioxide|Water|Silica"),
     ("Titanium Dioxide 6.3% , Zinc Oxide 4.0%Water , Dimethicone", "Titanium Dioxide|Zinc Oxide|Water|Dimethicone"),
     ("Octocrylene 5%: Sunscreen, Water, Alcohol", "Octocrylene|Water|Alcohol"),
     ("Water, Squalane*, Aloe Barbadensis Leaf Juice**. *Organic. **From a fair source.", "Water|Squalane|Aloe Barbadensis Leaf Juice"),
@@ -46,8 +48,8 @@ def test_a_list_is_read_whole_in_order_and_without_the_rest(cell, names):
     assert "|".join(ingredients.names) == names and not ingredients.may_contain and not ingredients.reason
 
 
-@pytest.mark.parametrize("block", [". May Contain (+/-): {}", ", May Contain: (+/-), {}", ", [+/-: {}]", " [May Contain (+/-): {}]", " (+/-) {}", ". +/- May Contain: {}", " [+/- (May Contain): {}].",
-                                   ", may contain/peut contenir: {}", ". Peut Contenir / +/- : {}"])
+@pytest.mark.parametrize("block", [". May Contain (+/-): {}", ", May Contain: (+/-), {}", ", [+/-: {}]", " [May Contain (+/-): {}]", " (+/-) {}",
+                                   ". +/- May Contain: {}", " [+/- (May Contain): {}].", ", may contain/peut contenir: {}", ". Peut Contenir / +/- : {}"])
 def test_what_a_shade_may_contain_is_kept_apart(block):
     ingredients = parse_ingredients("Talc, Mica, Silica" + block.format("Mica, Iron Oxides (CI 77491, CI 77499), CI 75470 (Carmine)"))
     assert ingredients.names == ("Talc", "Mica", "Silica")
@@ -56,10 +58,12 @@ def test_what_a_shade_may_contain_is_kept_apart(block):
 
 
 @pytest.mark.parametrize("cell, reason", [
-    (None, "empty"), (float("nan"), "empty"), (pd.NA, "empty"), (7, "empty"), ("  \n", "empty"), ("unknown", "no list given"), ("No Info", "no list given"), ("#NAME?", "no list given"),
-    ("Visit the Some Brand boutique", "no list given"), ("100% Cotton Fiber.", "text without a list"), ("*Ingredients from organic farming. **Essential oils.", "text without a list"),
+    (None, "empty"), (float("nan"), "empty"), (pd.NA, "empty"), (7, "empty"), ("  \n", "empty"), ("unknown", "no list given"), ("No Info", "no list given"),
+    ("#NAME?", "no list given"), ("Visit the Some Brand boutique", "no list given"), ("100% Cotton Fiber.", "text without a list"),
+    ("*Ingredients from organic farming. **Essential oils.", "text without a list"),
     ("-Retinol: Smooths the look of lines, and softens.\n-Peptides: Help to firm your skin.", "text without a list"),
-    ("More than a line of creams, we are a part of your life. Through years of research, our founder, Dr. Who, has come to see what skin needs, and how to care for it.", "text without a list"),
+    ("More than a line of creams, we are a part of your life. Through years of research, our founder, Dr. Who, has come "
+     "to see what skin needs, and how to care for it.", "text without a list"),
 ])
 def test_a_cell_without_a_list_gives_the_reason(cell, reason):
     ingredients = parse_ingredients(cell)

@@ -14,7 +14,8 @@ def test_sums_over_parts_give_the_metrics_of_the_whole():
     metrics = mlm_metrics(parts)
     assert metrics["targets"] == 50
     assert math.isclose(metrics["loss"], F.cross_entropy(logits, targets).item(), rel_tol=1e-6)
-    assert math.isclose(metrics["perplexity"], math.exp(metrics["loss"])) and math.isclose(metrics["accuracy"], (logits.argmax(1) == targets).float().mean().item(), rel_tol=1e-6)
+    assert (math.isclose(metrics["perplexity"], math.exp(metrics["loss"]))
+            and math.isclose(metrics["accuracy"], (logits.argmax(1) == targets).float().mean().item(), rel_tol=1e-6))
 
 
 def classified(seed=0, count=400, classes=7):
@@ -40,7 +41,8 @@ def test_report_equals_scikit_learns():
     theirs = sklearn.classification_report(labels, predicted, labels=range(7), target_names=names, output_dict=True, zero_division=0)
     for name in names:
         ours, expected = report["per_class"][name], theirs[name]
-        assert (ours["precision"], ours["recall"], ours["f1"], ours["support"]) == pytest.approx((expected["precision"], expected["recall"], expected["f1-score"], expected["support"]))
+        assert (ours["precision"], ours["recall"], ours["f1"], ours["support"]) == pytest.approx((expected["precision"], expected["recall"],
+                                                                                                  expected["f1-score"], expected["support"]))
     assert (confusion_matrix(predicted, labels, 7).numpy() == sklearn.confusion_matrix(labels, predicted, labels=range(7))).all()
 
 

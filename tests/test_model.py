@@ -10,7 +10,8 @@ from torch._dynamo.testing import CompileCounter
 from beautybert import attention
 from beautybert.attention import Segments
 from beautybert.batching import MicroBatch
-from beautybert.model import HEADS, BertConfig, BertForMaskedLM, BertForSequenceClassification, BertLayer, BertModel, Dropout, config_of_size, decode, encode_padded
+from beautybert.model import (HEADS, BertConfig, BertForMaskedLM, BertForSequenceClassification, BertLayer, BertModel, Dropout, config_of_size, decode,
+                              encode_padded)
 from beautybert.pretrained import canonical_keys, load_weights
 from tests.conftest import TINY
 
@@ -28,8 +29,9 @@ def test_logits_and_every_gradient_equal_those_of_transformers(seed):
     transformers = pytest.importorskip("transformers")
     rng = random.Random(seed)
     heads = rng.choice([1, 2, 3, 4])
-    config = BertConfig(vocab_size=rng.randint(50, 200), hidden_size=heads * rng.choice([4, 8, 16]), num_hidden_layers=rng.randint(1, 4), num_attention_heads=heads,
-                        intermediate_size=rng.randint(16, 96), hidden_act=rng.choice(["gelu", "gelu_new", "relu"]), max_position_embeddings=rng.randint(24, 64))
+    config = BertConfig(vocab_size=rng.randint(50, 200), hidden_size=heads * rng.choice([4, 8, 16]), num_hidden_layers=rng.randint(1, 4),
+                        num_attention_heads=heads, intermediate_size=rng.randint(16, 96), hidden_act=rng.choice(["gelu", "gelu_new", "relu"]),
+                        max_position_embeddings=rng.randint(24, 64))
     torch.manual_seed(seed)
     theirs = transformers.BertForMaskedLM(transformers.BertConfig(**config.to_dict())).eval()
     for parameter in theirs.parameters():
@@ -120,8 +122,8 @@ def test_layer_equals_torch_transformer_layer_in_float64():
     ours = BertLayer(config).double()
     attention, qkv = reference.self_attn, ("query", "key", "value")
     values = {f"attention.self.{name}.{kind}": part for kind in ("weight", "bias") for name, part in zip(qkv, getattr(attention, f"in_proj_{kind}").chunk(3))}
-    for name, module in (("attention.output.dense", attention.out_proj), ("attention.output.LayerNorm", reference.norm1), ("intermediate.dense", reference.linear1),
-                         ("output.dense", reference.linear2), ("output.LayerNorm", reference.norm2)):
+    for name, module in (("attention.output.dense", attention.out_proj), ("attention.output.LayerNorm", reference.norm1),
+                         ("intermediate.dense", reference.linear1), ("output.dense", reference.linear2), ("output.LayerNorm", reference.norm2)):
         values |= {f"{name}.weight": module.weight, f"{name}.bias": module.bias}
     ours.load_state_dict(values)
     hidden = torch.randn(3, 11, 32, dtype=torch.float64)
@@ -135,7 +137,8 @@ def test_packed_documents_equal_each_alone():
     lengths = [4, 9, 9, 1, 30]
     ids, positions, segments = flat(lengths)
     packed = model(ids, positions, segments, torch.arange(len(ids)))
-    alone = [model(document, torch.arange(len(document)), Segments.from_lengths([len(document)]), torch.arange(len(document))) for document in ids.split(lengths)]
+    alone = [model(document, torch.arange(len(document)), Segments.from_lengths([len(document)]), torch.arange(len(document)))
+             for document in ids.split(lengths)]
     assert (packed - torch.cat(alone)).abs().max() < 1e-12
 
 
@@ -245,7 +248,8 @@ def test_padding_a_micro_batch_changes_no_logit():
     model, (ids, positions, segments) = BertForMaskedLM(SMALL).eval(), flat([3, 7, 12])
     batch = MicroBatch(ids, positions, segments, torch.tensor([1, 20]), ids[[1, 20]]).padded_to(60, 0)
     assert len(batch.input_ids) == 60 and batch.segments.lengths == (3, 7, 12, 12, 12, 12, 2) and batch.position_ids.max() == 11
-    torch.testing.assert_close(model(batch.input_ids, batch.position_ids, batch.segments, batch.target_positions), model(ids, positions, segments, batch.target_positions))
+    torch.testing.assert_close(model(batch.input_ids, batch.position_ids, batch.segments, batch.target_positions),
+                               model(ids, positions, segments, batch.target_positions))
     assert batch.padded_to(60, 0).segments.lengths == batch.segments.lengths, "a full one stays as it is"
 
 
@@ -272,7 +276,8 @@ def test_initialisation_is_berts():
 
 @pytest.mark.parametrize("values, message", [
     ({"model_type": "roberta"}, "model_type"), ({"position_embedding_type": "relative_key"}, "position_embedding_type"), ({"is_decoder": True}, "is_decoder"),
-    ({"hidden_act": "swish"}, "hidden_act 'swish'"), ({"hidden_size": 10, "num_attention_heads": 4}, "no multiple"), ({"num_hidden_layers": 0}, "at least 1"), ({"tie_word_embeddings": False}, "tie_word_embeddings"),
+    ({"hidden_act": "swish"}, "hidden_act 'swish'"), ({"hidden_size": 10, "num_attention_heads": 4}, "no multiple"), ({"num_hidden_layers": 0}, "at least 1"),
+    ({"tie_word_embeddings": False}, "tie_word_embeddings"),
 ])
 def test_a_config_of_another_model_is_refused(values, message):
     with pytest.raises(ValueError, match=message):

@@ -69,8 +69,8 @@ def test_rates_fall_layer_by_layer_and_every_parameter_has_one(head):
     factor = {id(p): group["lr_factor"] for group in optimizer.param_groups for p in group["params"]}
     assert len(factor) == len(list(model.parameters()))
     for name, p in model.named_parameters():
-        expected = next(value for start, value in (("bert.embeddings", 0.25), ("bert.encoder.layer.0", 0.5), ("bert.encoder.layer.1", 1.0), ("bert.pooler", 1.0), ("classifier.wide", 100.0),
-                                                    ("classifier", 10.0))
+        expected = next(value for start, value in (("bert.embeddings", 0.25), ("bert.encoder.layer.0", 0.5), ("bert.encoder.layer.1", 1.0),
+                                                   ("bert.pooler", 1.0), ("classifier.wide", 100.0), ("classifier", 10.0))
                         if name.startswith(start))
         assert factor[id(p)] == expected, name
     assert {group["weight_decay"] for group in optimizer.param_groups for p in group["params"] if p.ndim < 2} == {0.0}

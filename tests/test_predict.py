@@ -19,8 +19,8 @@ from tests.conftest import KINDS, ROOT, product_tables
 def run(tmp_path_factory, checkpoint) -> train_cls.Config:
     """A finished run with three labels."""
     folder = tmp_path_factory.mktemp("classifier")
-    config = train_cls.Config(**product_tables(folder), init="scratch", vocab_size=150, out=str(folder / "run"), max_steps=60, batch_size=16, micro_batch_size=16, max_length=64,
-                              lr=3e-3, amp="none")
+    config = train_cls.Config(**product_tables(folder), init="scratch", vocab_size=150, out=str(folder / "run"), max_steps=60, batch_size=16,
+                              micro_batch_size=16, max_length=64, lr=3e-3, amp="none")
     train_cls.main(config)
     return config
 
@@ -75,7 +75,8 @@ def test_cells_without_a_list_keep_their_row_and_say_why(run, tmp_path):
     table = pd.DataFrame({"ingredients": ["Water, Carmine, Wax", "unknown", "", "-Mint: Cools your skin and helps it to rest."], "n": [1, 2, 3, 4]})
     found = ask(run, table, tmp_path, top_k=2)
     assert list(found.reason) == ["", "no list given", "empty", "text without a list"] and list(found.n) == [1, 2, 3, 4]
-    assert found.prediction[0] in KINDS and found.prediction_2[0] in KINDS and list(found.prediction[1:]) == [""] * 3 and list(found.columns[2:]) == ["prediction", "probability", "prediction_2", "probability_2", "reason"]
+    assert (found.prediction[0] in KINDS and found.prediction_2[0] in KINDS and list(found.prediction[1:]) == [""] * 3
+            and list(found.columns[2:]) == ["prediction", "probability", "prediction_2", "probability_2", "reason"])
 
 
 def test_parts_of_a_table_and_of_a_batch_change_nothing(run, tmp_path, monkeypatch):
@@ -95,7 +96,8 @@ def test_the_output_may_be_the_input_and_a_comma_at_the_end_of_rows_moves_nothin
     expected = predict.answers(read_classifier(Path(run.out)), read_tokenizer(run.out), cells, 1)
     predict.main(predict.Config(model=run.out, input=str(path), output=str(path), force=True))
     found = pd.read_csv(path)
-    assert list(found.columns) == ["id", "ingredients", "prediction", "probability", "reason"] and list(found.id) == list(range(10)) and list(found.prediction) == [answer["prediction"] for answer in expected]
+    assert (list(found.columns) == ["id", "ingredients", "prediction", "probability", "reason"] and list(found.id) == list(range(10))
+            and list(found.prediction) == [answer["prediction"] for answer in expected])
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
     with pytest.raises(ValueError, match="already has the column prediction, probability, reason, which the answers would take"):
         predict.main(predict.Config(model=run.out, input=str(path)))

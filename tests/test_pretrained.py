@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from beautybert.attention import Segments
 from beautybert.model import BertForMaskedLM
-from beautybert.pretrained import (add_word_embeddings, canonical_keys, classifier_fields, load_weights, read_classifier, read_config, read_masked_lm, read_weights, resolve,
-                                   start_classifier, write_model)
+from beautybert.pretrained import (add_word_embeddings, canonical_keys, classifier_fields, load_weights, read_classifier, read_config, read_masked_lm,
+                                   read_weights, resolve, start_classifier, write_model)
 from beautybert.tokenizer import write_tokenizer
 from tests.conftest import ROOT, TINY, minilm
 
@@ -38,8 +38,9 @@ def old_names(weights):
 
 def with_extras(weights):
     embeddings = weights["bert.embeddings.word_embeddings.weight"]
-    return weights | {"bert.embeddings.position_ids": torch.arange(64)[None], "cls.seq_relationship.weight": torch.zeros(2, 32), "cls.seq_relationship.bias": torch.zeros(2),
-                      "cls.predictions.decoder.weight": embeddings, "cls.predictions.decoder.bias": weights["cls.predictions.bias"]}
+    return weights | {"bert.embeddings.position_ids": torch.arange(64)[None], "cls.seq_relationship.weight": torch.zeros(2, 32),
+                      "cls.seq_relationship.bias": torch.zeros(2), "cls.predictions.decoder.weight": embeddings,
+                      "cls.predictions.decoder.bias": weights["cls.predictions.bias"]}
 
 
 def second_bias_name(weights):
@@ -47,7 +48,8 @@ def second_bias_name(weights):
     return weights | {"cls.predictions.decoder.bias": bias}
 
 
-@pytest.mark.parametrize("change, unused", [(old_names, 0), (with_extras, 5), (second_bias_name, 0), (lambda w: {k: t.half().float().bfloat16() for k, t in w.items()}, 0)])
+@pytest.mark.parametrize("change, unused", [(old_names, 0), (with_extras, 5), (second_bias_name, 0),
+                                            (lambda w: {k: t.half().float().bfloat16() for k, t in w.items()}, 0)])
 def test_every_spelling_of_a_checkpoint_loads_whole(checkpoint, tmp_path, change, unused):
     folder = rewrite(checkpoint, tmp_path / "changed", change)
     model, report = read_masked_lm(folder, read_config(folder))
@@ -55,11 +57,13 @@ def test_every_spelling_of_a_checkpoint_loads_whole(checkpoint, tmp_path, change
     assert all(p.dtype == torch.float32 for p in model.parameters())
     ids = torch.arange(5, 25)
     expected = logits_of(read_masked_lm(checkpoint, read_config(checkpoint))[0], ids)
-    torch.testing.assert_close(logits_of(model, ids), expected, atol=0.1 if change(load_file(checkpoint / "model.safetensors"))["bert.pooler.dense.bias"].dtype == torch.bfloat16 else 0, rtol=0)
+    torch.testing.assert_close(logits_of(model, ids), expected,
+                               atol=0.1 if change(load_file(checkpoint / "model.safetensors"))["bert.pooler.dense.bias"].dtype == torch.bfloat16 else 0, rtol=0)
 
 
 def test_an_encoder_alone_gets_a_new_head_and_the_report_names_it(checkpoint, tmp_path):
-    folder = rewrite(checkpoint, tmp_path / "encoder", lambda weights: {k.removeprefix("bert."): t for k, t in weights.items() if k.startswith("bert.") and "pooler" not in k})
+    folder = rewrite(checkpoint, tmp_path / "encoder", lambda weights: {k.removeprefix("bert."): t for k, t in weights.items()
+                                                                        if k.startswith("bert.") and "pooler" not in k})
     model, report = read_masked_lm(folder, read_config(folder))
     assert set(report.initialised) == {key for key in model.state_dict() if key.startswith("cls.")} and model.bert.pooler is None
     assert "5 newly initialised (cls.predictions.bias, cls.predictions.transform" in str(report)
@@ -118,10 +122,12 @@ def test_transformers_opens_what_we_write_and_we_what_it_writes(checkpoint, tmp_
     assert torch.equal(logits_of(back, ids), logits_of(ours, ids))
 
 
-@pytest.mark.parametrize("head, new, unused", [("pooler", {"classifier.weight", "classifier.bias"}, {"cls."}), ("mlm-logits", {"classifier.weight", "classifier.bias"}, {"bert.pooler."}),
-                                               ("wide", {"classifier.wide.weight", *(f"classifier.{part}.{kind}" for part in ("dense", "out_proj") for kind in ("weight", "bias"))},
-                                                {"cls.", "bert.pooler."}),
-                                               ("mlp", {f"classifier.{part}.{kind}" for part in ("dense", "out_proj") for kind in ("weight", "bias")}, {"cls.", "bert.pooler."})])
+@pytest.mark.parametrize("head, new, unused", [
+    ("pooler", {"classifier.weight", "classifier.bias"}, {"cls."}), ("mlm-logits", {"classifier.weight", "classifier.bias"}, {"bert.pooler."}),
+    ("wide", {"classifier.wide.weight", *(f"classifier.{part}.{kind}" for part in ("dense", "out_proj") for kind in ("weight", "bias"))},
+     {"cls.", "bert.pooler."}),
+    ("mlp", {f"classifier.{part}.{kind}" for part in ("dense", "out_proj") for kind in ("weight", "bias")}, {"cls.", "bert.pooler."}),
+])
 def test_a_classifier_starts_from_the_encoder_and_what_its_head_can_use(checkpoint, head, new, unused):
     model, report = start_classifier(checkpoint, read_config(checkpoint), list("abcdefg"), head)
     weights = load_file(checkpoint / "model.safetensors")
@@ -141,7 +147,8 @@ def test_a_written_classifier_reads_back_and_opens_in_transformers_with_its_labe
     with torch.no_grad():
         expected = model.eval()(*batch)
         assert torch.equal(again.model(*batch), expected) and (theirs.eval()(input_ids=ids[None]).logits - expected).abs().max() < 1e-5
-    assert (again.temperature, again.max_length) == (1.5, 64) and again.labels == labels == [theirs.config.id2label[i] for i in range(3)] and not info["missing_keys"]
+    assert ((again.temperature, again.max_length) == (1.5, 64) and again.labels == labels == [theirs.config.id2label[i] for i in range(3)]
+            and not info["missing_keys"])
     theirs.save_pretrained(tmp_path / "theirs")
     back = read_classifier(tmp_path / "theirs")
     assert (back.labels, back.temperature, back.max_length) == (labels, 1.5, 64)
@@ -188,7 +195,8 @@ def without(key):
     (lambda w: {"roberta." + k: t for k, t in w.items()}, "tensors that this model does not have: roberta.*tensors are missing: "),
     (without("bert.encoder.layer.1.output.dense.bias"), "1 tensors are missing: bert.encoder.layer.1.output.dense.bias"),
     (without("bert.pooler.dense.bias"), "missing: bert.pooler.dense.bias"),
-    (lambda w: w | {"bert.encoder.layer.0.intermediate.dense.bias": torch.zeros(65)}, r"layer.0.intermediate.dense.bias has shape \(65,\), config.json asks for \(64,\)"),
+    (lambda w: w | {"bert.encoder.layer.0.intermediate.dense.bias": torch.zeros(65)},
+     r"layer.0.intermediate.dense.bias has shape \(65,\), config.json asks for \(64,\)"),
     (lambda w: w | {"cls.predictions.decoder.weight": torch.ones(3, 32)}, "a decoder that is not tied"),
 ])
 def test_weights_that_do_not_fit_are_refused_by_name(checkpoint, tmp_path, change, message):
@@ -221,7 +229,8 @@ def test_missing_broken_and_pickled_weights_are_named(checkpoint, tmp_path, kind
         read_weights(folder)
 
 
-@pytest.mark.parametrize("content, message", [(None, "has no config.json"), ("{", "config.json: "), ("[]", "config.json: "), ('{"hidden_size": "wide"}', "config.json: ")])
+@pytest.mark.parametrize("content, message", [(None, "has no config.json"), ("{", "config.json: "), ("[]", "config.json: "),
+                                              ('{"hidden_size": "wide"}', "config.json: ")])
 def test_a_missing_or_broken_config_is_named(tmp_path, content, message):
     if content:
         (tmp_path / "config.json").write_text(content)
@@ -229,7 +238,8 @@ def test_a_missing_or_broken_config_is_named(tmp_path, content, message):
         read_config(tmp_path)
 
 
-@pytest.mark.parametrize("name, message", [("./nowhere", "no such folder"), ("/no/where", "no such folder"), ("a/b/c", "no such folder"), ("setup.cfg", "is a file")])
+@pytest.mark.parametrize("name, message", [("./nowhere", "no such folder"), ("/no/where", "no such folder"), ("a/b/c", "no such folder"),
+                                           ("setup.cfg", "is a file")])
 def test_init_that_is_no_folder_is_named(name, message, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(ValueError, match=f"--init {name}: {message}"):
@@ -243,7 +253,8 @@ def hub(checkpoint, tokenizer, tmp_path):
     """A server with the hub's two routes (repository info, file download) that holds 'tiny-bert' and, pickled only, 'pickled-bert'."""
     write_tokenizer(tokenizer, checkpoint, TINY.max_position_embeddings)
     files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
-    repositories = {"tiny-bert": files | {"pytorch_model.bin": b"never fetched"}, "pickled-bert": {"config.json": files["config.json"], "pytorch_model.bin": b"x"}}
+    repositories = {"tiny-bert": files | {"pytorch_model.bin": b"never fetched"},
+                    "pickled-bert": {"config.json": files["config.json"], "pytorch_model.bin": b"x"}}
     requested = []
 
     class Hub(BaseHTTPRequestHandler):
@@ -282,7 +293,8 @@ def hub(checkpoint, tokenizer, tmp_path):
 def resolve_from(endpoint, name, cache):
     """`resolve` in a fresh process, as huggingface_hub reads HF_ENDPOINT at import."""
     code = f"from beautybert.pretrained import *; f = resolve({name!r}); print(read_masked_lm(f, read_config(f))[1])"
-    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1",
+                   "NO_PROXY": "127.0.0.1"}
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 
 
@@ -295,7 +307,8 @@ def test_a_hub_name_is_downloaded_without_pickles_and_then_cached(hub, tmp_path)
     assert "0 newly initialised" in resolve_from("http://127.0.0.1:9", "tiny-bert", tmp_path).stdout, "the second time the cache must do"
 
 
-@pytest.mark.parametrize("name, message", [("no-such-bert", "--init no-such-bert: no such folder here, and the hub says: "), ("pickled-bert", "has no model.safetensors")])
+@pytest.mark.parametrize("name, message", [("no-such-bert", "--init no-such-bert: no such folder here, and the hub says: "),
+                                           ("pickled-bert", "has no model.safetensors")])
 def test_what_the_hub_does_not_have_is_named(hub, tmp_path, name, message):
     done = resolve_from(hub[0], name, tmp_path)
     assert done.returncode and f"ValueError: {message}" in done.stderr or message in done.stderr.strip().splitlines()[-1], done.stderr

@@ -83,8 +83,8 @@ def test_a_list_is_on_the_same_side_under_every_scheme(sample):
 
 
 def test_drops_are_what_they_are_called(tmp_path):
-    cosmetics = [("serum", "a", cell) for cell in some_lists(20)] + [("serum", "b", "No Info"), ("serum", "b", "WATER, OIL 0, ACID 0."), ("soap", "b", "Water, Oil 30, Acid 30"),
-                                                                    ("soap", "b", "Water, Oil 40, Acid 40")]
+    cosmetics = [("serum", "a", cell) for cell in some_lists(20)] + [("serum", "b", "No Info"), ("serum", "b", "WATER, OIL 0, ACID 0."),
+                                                                     ("soap", "b", "Water, Oil 30, Acid 30"), ("soap", "b", "Water, Oil 40, Acid 40")]
     sephora = [("Soap", "a", cell) for cell in some_lists(20, 30)] + [("small", "a", "Water, Silica"), ("Soap", "a", "")]
     files = tables(tmp_path, cosmetics, sephora)
     products, counts = read_products(*files)
@@ -193,7 +193,8 @@ def test_a_model_that_was_pretrained_on_held_out_lists_is_refused(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"config": {"data": ["gone.txt", "products.json.gz", str(lists)]}}))
     product = Product("sephora", 0, "", "water,  OIL.", "", "a")
     check_unread(tmp_path, [replace(product, text="Water"), replace(product, text="Oil, Water")])
-    with pytest.raises(ValueError, match="was trained on .*train_lists.txt, which holds 1 lists of this run's validation and test sides; use the --split and --split-seed"):
+    with pytest.raises(ValueError,
+                       match="was trained on .*train_lists.txt, which holds 1 lists of this run's validation and test sides; use the --split and --split-seed"):
         check_unread(tmp_path, [product])
     later = tmp_path / "later" / "still"
     later.mkdir(parents=True)

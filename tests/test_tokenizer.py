@@ -21,7 +21,8 @@ def vocab_folder(folder, tokens, **described):
 def test_vocab_txt_gives_the_ids_of_transformers_cased_and_uncased(tmp_path):
     transformers = pytest.importorskip("transformers")
     letters = [c + x for x in "abcdefghijklmnopqrstuvwxyz" for c in ("", "##")] + list(",()%2è")
-    for name, extra, lower in (("uncased", ["glycerin", "sham", "##poo"], True), ("cased", ["Cr", "HY", "##DR", "##A", "##T", "##N", "##E", "glycerin", "##è", "##me"], False)):
+    for name, extra, lower in (("uncased", ["glycerin", "sham", "##poo"], True),
+                               ("cased", ["Cr", "HY", "##DR", "##A", "##T", "##N", "##E", "glycerin", "##è", "##me"], False)):
         folder = vocab_folder(tmp_path / name, letters + extra, do_lower_case=lower)
         theirs = transformers.BertTokenizer.from_pretrained(folder)
         assert read_tokenizer(folder).encode(TEXT, add_special_tokens=False).ids == theirs(TEXT, add_special_tokens=False)["input_ids"]
@@ -105,7 +106,8 @@ def test_the_names_that_cost_the_most_pieces_become_tokens_with_their_comma(tmp_
     assert token_list(more) == [*token_list(longer), "oil water,"], "names on names"
     with pytest.raises(ValueError, match="has names from --add-names already"):
         add_words(longer, ["glyceryl sodiums"], 9)
-    cut = [longer.id_to_token(id) for id in longer.encode("Water, Sodium Chloride, sodium chlorides, oilwater, 1,2-hexa, 1,2 water", add_special_tokens=False).ids]
+    cut = [longer.id_to_token(id) for id in longer.encode("Water, Sodium Chloride, sodium chlorides, oilwater, 1,2-hexa, 1,2 water",
+                                                          add_special_tokens=False).ids]
     assert cut == ["water,", "sodium chloride,", "sodium", "chloride", "##s", ",", "oil", "##water", ",", "1,2-hexa,", "1", ",", "2", "water"]
     assert longer.decode(longer.encode("water, sodium chloride, oil").ids, skip_special_tokens=True) == "water, sodium chloride, oil"
     write_tokenizer(longer, tmp_path / "longer", 64)

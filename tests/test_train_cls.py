@@ -43,12 +43,13 @@ def test_it_learns_and_leaves_a_whole_run_folder(cls_config):
     report = train_cls.main(replace(cls_config, init="scratch", vocab_size=150, max_steps=150, lr=1e-3, micro_batch_size=16, eval_interval=50))
     out = Path(cls_config.out)
     assert report["accuracy"] > 0.9 and report["majority_accuracy"] < 0.5 and report["top3"] == 1.0
-    assert {"model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "run.json", "labels.json", "report.json", "splits.csv", "predictions_test.csv", "confusion.csv",
-            "metrics.jsonl", "checkpoints"} <= {path.name for path in out.iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "run.json", "labels.json", "report.json", "splits.csv", "predictions_test.csv",
+            "confusion.csv", "metrics.jsonl", "checkpoints"} <= {path.name for path in out.iterdir()}
     assert json.loads((out / "labels.json").read_text()) == sorted(KINDS)
     assert [row["step"] for row in metrics(out, "valid")] == [0, 50, 100, 150] and metrics(out, "test")[0]["accuracy"] == report["accuracy"]
     saved = json.loads((out / "report.json").read_text())
-    assert {"accuracy", "top3", "macro_f1", "ece", "ece_uncalibrated", "temperature", "majority_accuracy", "tfidf_linear_svc", "per_class", "sizes"} <= set(saved)
+    assert {"accuracy", "top3", "macro_f1", "ece", "ece_uncalibrated", "temperature", "majority_accuracy", "tfidf_linear_svc", "per_class",
+            "sizes"} <= set(saved)
     assert saved["sizes"] == {"train": 96, "valid": 12, "test": 12}
 
 
@@ -58,7 +59,8 @@ def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_conf
     monkeypatch.setattr(train_cls, "labelled_batch", lambda examples: seen.append(labelled_batch(examples)) or seen[-1])
     train_cls.main(replace(cls_config, init="scratch", vocab_size=300, max_steps=8, ingredient_dropout=0.0))
     tokenizer, labels = read_tokenizer(cls_config.out), sorted(KINDS)
-    texts = [(tokenizer.decode(ids.tolist()), labels[label]) for batch in seen for ids, label in zip(batch.input_ids.split(batch.segments.lengths), batch.label_ids.tolist())]
+    texts = [(tokenizer.decode(ids.tolist()), labels[label])
+             for batch in seen for ids, label in zip(batch.input_ids.split(batch.segments.lengths), batch.label_ids.tolist())]
     assert len(texts) > 8 * 16 + 2 * 12 and {label for _, label in texts} == set(KINDS)
     assert all(marked_label(text) == label for text, label in texts)
 
@@ -89,7 +91,8 @@ def test_training_alone_leaves_out_ingredients_and_others_in_each_epoch(cls_conf
     seen, draws = [], []
     monkeypatch.setattr(train_cls, "without_ingredients", lambda ids, share, vocabulary, rng:
                         draws.append(rng.bit_generator.state["state"]["state"]) or without_ingredients(ids, share, vocabulary, rng))
-    monkeypatch.setattr(train_cls, "labelled_batch", lambda examples: seen.append([tuple(example.ids.tolist()) for example in examples]) or labelled_batch(examples))
+    monkeypatch.setattr(train_cls, "labelled_batch", lambda examples:
+                        seen.append([tuple(example.ids.tolist()) for example in examples]) or labelled_batch(examples))
     run = replace(cls_config, max_steps=12, ingredient_dropout=0.4)  # two epochs of 96 lists; micro-batches of 4
     train_cls.main(run)
     dropped, seen[:] = list(seen), []
@@ -181,8 +184,8 @@ def test_what_pretraining_may_read_is_the_training_side_whatever_the_labels_and_
 def test_a_model_that_read_the_test_lists_is_refused(cls_config, tmp_path):
     """The same adapted model is good for the split whose lists it read and no other."""
     train_cls.main(replace(cls_config, max_steps=0))
-    adapted = train_mlm.Config(data=(f"{cls_config.out}/train_lists.txt",), init=cls_config.init, out=f"{cls_config.out}-mlm", cache_dir=str(tmp_path / "cache"), max_steps=1,
-                               batch_tokens=256, micro_batch_tokens=256, max_length=64, add_vocab=4)
+    adapted = train_mlm.Config(data=(f"{cls_config.out}/train_lists.txt",), init=cls_config.init, out=f"{cls_config.out}-mlm",
+                               cache_dir=str(tmp_path / "cache"), max_steps=1, batch_tokens=256, micro_batch_tokens=256, max_length=64, add_vocab=4)
     train_mlm.main(adapted)
     report = train_cls.main(replace(cls_config, init=adapted.out, out=f"{cls_config.out}-same", seed=5, labels="canonical"))
     assert math.isfinite(report["loss"])
@@ -258,8 +261,11 @@ def test_a_crash_at_any_step_resumes_bit_for_bit(cls_config, monkeypatch, crash_
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-@pytest.mark.parametrize("change, message", [({"seed": 1}, "seed was 0, is now 1"), ({"ingredient_dropout": 0.3}, "ingredient_dropout was 0.2, is now 0.3"), ({"head": "mlp"}, "head was pooler, is now mlp"), ({"batch_size": 32}, "batch_size was 16, is now 32"),
-                                             ({"split": "brand"}, "data was [0-9a-f]{16}, is now .*split was list, is now brand"), ({"split_seed": 1}, "split_seed was 0, is now 1")])
+@pytest.mark.parametrize("change, message", [
+    ({"seed": 1}, "seed was 0, is now 1"), ({"ingredient_dropout": 0.3}, "ingredient_dropout was 0.2, is now 0.3"),
+    ({"head": "mlp"}, "head was pooler, is now mlp"), ({"batch_size": 32}, "batch_size was 16, is now 32"),
+    ({"split": "brand"}, "data was [0-9a-f]{16}, is now .*split was list, is now brand"), ({"split_seed": 1}, "split_seed was 0, is now 1"),
+])
 def test_a_resume_that_would_be_another_run_is_refused_by_name(cls_config, change, message):
     train_cls.main(cls_config)
     with pytest.raises(ValueError, match=message):
@@ -274,10 +280,12 @@ def test_with_several_ranks_the_error_says_how_to_keep_the_batch(cls_config):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"batch_size": 30}, r"--batch-size 30 is no multiple of --micro-batch-size 4 x 1 rank\(s\) = 4; multiples are 28 and 32, or keep the batch with --micro-batch-size 30"),
+    ({"batch_size": 30},
+     r"--batch-size 30 is no multiple of --micro-batch-size 4 x 1 rank\(s\) = 4; multiples are 28 and 32, or keep the batch with --micro-batch-size 30"),
     ({"sephora": train_cls.Config.sephora}, "--cosmetics and --sephora go together"),
     ({"max_length": 65}, "--max-length 65 is over the 64 positions"),
-    ({"layer_decay": 0.0, "label_smoothing": 2.0, "head_factor": -1.0}, "--head-factor must be above 0.*--label-smoothing must lie.*--layer-decay must be above 0"),
+    ({"layer_decay": 0.0, "label_smoothing": 2.0, "head_factor": -1.0},
+     "--head-factor must be above 0.*--label-smoothing must lie.*--layer-decay must be above 0"),
     ({"ingredient_dropout": 1.0}, "--ingredient-dropout must be at least 0 and below 1, not 1.0"),
     ({"cosmetics": "nowhere.csv"}, "nowhere.csv: no such file"),
     ({"init": "./nowhere"}, "--init ./nowhere: no such folder"),

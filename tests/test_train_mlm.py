@@ -42,11 +42,12 @@ def test_it_learns_and_leaves_a_whole_run_folder(config, tmp_path):
     pairs = [f"{a} {b}" for a, b in zip(("water", "shea", "rose", "sun", "lip", "hair"), ("gel", "butter", "oil", "cream", "balm", "mask"))]
     data = tmp_path / "pairs.txt"
     data.write_text("\n".join(" ".join(pairs[(i * k) % 6] for k in range(1, 5)) + f" number{i}" for i in range(600)))
-    result = train_mlm.main(replace(config, data=(str(data),), init="scratch", vocab_size=200, max_steps=120, batch_tokens=1024, micro_batch_tokens=512, lr=3e-3,
-                                    eval_interval=40, mask_prob=0.3))
+    result = train_mlm.main(replace(config, data=(str(data),), init="scratch", vocab_size=200, max_steps=120, batch_tokens=1024, micro_batch_tokens=512,
+                                    lr=3e-3, eval_interval=40, mask_prob=0.3))
     assert result["valid"]["loss"] < 0.6 * result["initial_loss"] and result["valid"]["accuracy"] > 0.4
     out = Path(config.out)
-    assert {"model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "run.json", "metrics.jsonl", "guesses.json", "checkpoints"} <= {p.name for p in out.iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "vocab.txt", "run.json", "metrics.jsonl", "guesses.json",
+            "checkpoints"} <= {p.name for p in out.iterdir()}
     assert [row["step"] for row in metrics(out, "valid")] == [0, 40, 80, 120]
     assert {"step", "split", "loss", "lr", "tokens", "tokens_per_second", "grad_norm", "epoch"} <= set(metrics(out)[-1])
     run = json.loads((out / "run.json").read_text())
@@ -257,7 +258,8 @@ def test_a_resume_names_the_options_that_it_changes(config, capsys):
     train_mlm.main(config)
     capsys.readouterr()
     train_mlm.main(replace(config, resume=True, max_steps=4, lr=5e-4))
-    assert [line for line in capsys.readouterr().out.splitlines() if "other than" in line] == ["  other than before: --max-steps 4 (was 3)", "  other than before: --lr 0.0005 (was 0.001)"]
+    assert [line for line in capsys.readouterr().out.splitlines() if "other than" in line] == ["  other than before: --max-steps 4 (was 3)",
+                                                                                               "  other than before: --lr 0.0005 (was 0.001)"]
 
 
 def test_a_run_is_evaluated_ten_times_unless_told(config):
@@ -311,8 +313,9 @@ def test_sigterm_finishes_the_step_saves_and_the_resume_goes_on(config, tmp_path
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"seed": 1}, "seed was 0, is now 1"), ({"batch_tokens": 1024}, "batch_tokens was 512, is now 1024"), ({"micro_batch_tokens": 256}, "micro_batch_tokens was 128, is now 256"),
-    ({"max_length": 32}, "max_length was 64, is now 32"), ({"mask_unit": "word"}, "mask_unit was token, is now word"), ("data", "corpus was [0-9a-f]{16}, is now"),
+    ({"seed": 1}, "seed was 0, is now 1"), ({"batch_tokens": 1024}, "batch_tokens was 512, is now 1024"),
+    ({"micro_batch_tokens": 256}, "micro_batch_tokens was 128, is now 256"), ({"max_length": 32}, "max_length was 64, is now 32"),
+    ({"mask_unit": "word"}, "mask_unit was token, is now word"), ("data", "corpus was [0-9a-f]{16}, is now"),
     ("tokenizer", "tokenizer was [0-9a-f]{16}, is now"), ({"seed": 1, "max_length": 32}, "seed was 0, is now 1; max_length was 64"),
 ])
 def test_a_resume_that_would_be_another_run_is_refused_by_name(config, tmp_path, checkpoint, change, message):
@@ -325,7 +328,8 @@ def test_a_resume_that_would_be_another_run_is_refused_by_name(config, tmp_path,
         other = tmp_path / "other"
         other.mkdir()
         for name in ("config.json", "model.safetensors", "tokenizer.json"):
-            (other / name).write_bytes((checkpoint / name).read_bytes().replace(b'"lowercase": true', b'"lowercase": false').replace(b'"lowercase":true', b'"lowercase":false'))
+            (other / name).write_bytes((checkpoint / name).read_bytes().replace(b'"lowercase": true', b'"lowercase": false')
+                                       .replace(b'"lowercase":true', b'"lowercase":false'))
         change = {"init": str(other)}
     with pytest.raises(ValueError, match=message):
         train_mlm.main(replace(config, resume=True, **change))
@@ -339,7 +343,8 @@ def test_a_resume_that_would_be_another_run_is_refused_by_name(config, tmp_path,
     ({"batch_tokens": 100}, "the nearest are 128"),
     ({"max_length": 65, "micro_batch_tokens": 128}, "--max-length 65 is over the 64 positions"),
     ({"max_length": 200}, "--micro-batch-tokens 128 is below --max-length 200"),
-    ({"mask_prob": 0.0, "lr": -1.0, "epochs": 0.0, "warmup": 1.5}, "--epochs must be above 0.*--warmup must lie between.*--mask-prob must lie.*--lr must be above 0"),
+    ({"mask_prob": 0.0, "lr": -1.0, "epochs": 0.0, "warmup": 1.5},
+     "--epochs must be above 0.*--warmup must lie between.*--mask-prob must lie.*--lr must be above 0"),
     ({"max_steps": -1, "seed": -2}, "--max-steps must not be negative.*--seed must not be negative"),
     ({"amp": "fp16"}, "--amp fp16 needs a GPU"),
     ({"init": "scratch", "add_vocab": 5}, "--add-vocab and --add-names need the vocabulary of an --init checkpoint"),
@@ -413,7 +418,8 @@ def test_added_words_and_names_shorten_the_texts_are_trained_and_go_with_the_mod
     train_mlm.main(replace(longer, max_steps=2))
     train_mlm.main(replace(longer, resume=True))
     train_mlm.main(replace(longer, out=config.out + "-whole"))
-    assert "3 tokens more, words and names, first those that cost the most pieces: 'cyclopentasiloxane', 'phenoxyethanol', 'zinc oxide,'" in capsys.readouterr().out
+    assert ("3 tokens more, words and names, first those that cost the most pieces: 'cyclopentasiloxane', 'phenoxyethanol', 'zinc oxide,'"
+            in capsys.readouterr().out)
     size = read_config(Path(config.init)).vocab_size
     zero, whole, resumed = (load_file(Path(config.out + end) / "model.safetensors") for end in ("-zero", "-whole", ""))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)

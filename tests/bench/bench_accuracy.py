@@ -89,16 +89,16 @@ def adapted(name: str, split: str, args: argparse.Namespace) -> str:
     out, lists = args.out / f"{name}-{split}", args.out / f"split-{split}"
     unless_finished(["train_cls.py", *tables(args), "--split", split, "--max-steps", "0"], lists, "report.json", args)
     texts = {"products": args.products, "lists": str(lists / "train_lists.txt")}
-    unless_finished(["train_mlm.py", "--data", *(texts[name] for name in reads), "--init", adapted(before, split, args), "--cache-dir", str(args.out / "cache"), *options.split()],
-                    out, "model.safetensors", args)
+    unless_finished(["train_mlm.py", "--data", *(texts[name] for name in reads), "--init", adapted(before, split, args), "--cache-dir", str(args.out / "cache"),
+                     *options.split()], out, "model.safetensors", args)
     return str(out)
 
 
 def fine_tune(row: str, labels: str, seed: int, args: argparse.Namespace) -> None:
     """One run of a row, unless it is finished."""
     model, options = ROWS[row]
-    unless_finished(["train_cls.py", *tables(args), "--init", adapted(model, split_of(row), args), "--labels", labels, "--seed", str(seed), *options.split(), *args.more.split()],
-                    folder_of(row, labels, seed, args), "report.json", args)
+    unless_finished(["train_cls.py", *tables(args), "--init", adapted(model, split_of(row), args), "--labels", labels, "--seed", str(seed), *options.split(),
+                     *args.more.split()], folder_of(row, labels, seed, args), "report.json", args)
 
 
 def split_of(row: str) -> str:
@@ -144,7 +144,8 @@ def print_table(labels: str, args: argparse.Namespace) -> None:
     for split in dict.fromkeys(map(split_of, ROWS)):
         finished = {row: [folder for seed in args.seeds if ((folder := folder_of(row, labels, seed, args)) / "report.json").is_file()]
                     for row in args.rows if split_of(row) == split}
-        reports = {row: [json.loads((folder / "report.json").read_text(encoding="utf-8")) for folder in folders] for row, folders in finished.items() if folders}
+        reports = {row: [json.loads((folder / "report.json").read_text(encoding="utf-8")) for folder in folders]
+                   for row, folders in finished.items() if folders}
         if not reports:
             continue
         sides, any_report = products_of(labels, split, args), next(iter(reports.values()))[0]
@@ -171,7 +172,8 @@ def main() -> None:
     parser.add_argument("--labels", nargs="+", default=list(SCHEMES), choices=SCHEMES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="fine-tunings at once, the cores shared evenly")
-    parser.add_argument("--more", default=MORE, help="options of train_cls.py for every row [%(default)s]; a table is of one setting: use another --out for another")
+    parser.add_argument("--more", default=MORE,
+                        help="options of train_cls.py for every row [%(default)s]; a table is of one setting: use another --out for another")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     args.threads = max(1, available_cores() // args.jobs)

@@ -62,7 +62,8 @@ SIDES = {"beautybert": build_ours, "datasets.map": build_with_datasets}
 
 def measure(side: str, products: Path, tokenizer_folder: Path, processes: int) -> dict:
     """Run one side in a fresh process: {"tokens", "seconds", "peak_mib"}."""
-    command = [sys.executable, "-m", "tests.bench.bench_corpus", "--side", side, "--file", str(products), "--tokenizer", str(tokenizer_folder), "--processes", str(processes)]
+    command = [sys.executable, "-m", "tests.bench.bench_corpus", "--side", side, "--file", str(products), "--tokenizer", str(tokenizer_folder),
+               "--processes", str(processes)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout.splitlines()[-1])
 
 

@@ -41,7 +41,8 @@ def main() -> None:
     cells = read_table(args.sephora, ["ingredients"])["ingredients"]
     cells = cells[(cells != "unknown") & (cells != "")].sample(args.cells, random_state=args.seed)
     lists = [parse_ingredients(cell) for cell in cells]
-    sides = {"split at commas": [part for cell in cells for part in cell.split(",")], "parse_ingredients": [name for found in lists for name in found.names + found.may_contain]}
+    sides = {"split at commas": [part for cell in cells for part in cell.split(",")],
+             "parse_ingredients": [name for found in lists for name in found.names + found.may_contain]}
     for side, names in sides.items():
         known = sum(is_known(name, inventory) for name in names)
         print(f"{side:<18} {known:>6,} of {len(names):>6,} names known: {known / len(names):.1%}")

@@ -80,7 +80,8 @@ def main() -> None:
             labels_of[product.key].add(product.label)
         several = sum(len(labels) > 1 for labels in labels_of.values())
         print(f"\n`{scheme}`: {len(products):,} products with {len(labels_of):,} lists, {several:,} of which have several labels: knowing every list, at most "
-              f"{len(labels_of) / len(products):.1%} could be right\n\n| shared ingredients | products | pairs agree | pairs of one table agree |\n|---|---|---|---|")
+              f"{len(labels_of) / len(products):.1%} could be right\n\n"
+              "| shared ingredients | products | pairs agree | pairs of one table agree |\n|---|---|---|---|")
         first, second, index = similar_pairs(products)
         label, source = (np.unique([getattr(product, name) for product in products], return_inverse=True)[1] for name in ("label", "source"))
         for low, high in zip(BANDS, BANDS[1:]):

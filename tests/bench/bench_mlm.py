@@ -93,9 +93,9 @@ def measure_ours(folder: Path, args: argparse.Namespace) -> dict:
     interval = args.warmup if on_gpu and args.steps % args.warmup == 0 else 1
     with tempfile.TemporaryDirectory() as work, contextlib.redirect_stdout(sys.stderr):
         train_mlm.main(train_mlm.Config(
-            data=tuple(args.data), init=str(folder), out=f"{work}/run", cache_dir=str(folder / "cache"), max_steps=args.warmup + args.steps, max_length=args.max_length,
-            batch_tokens=args.batch_tokens, micro_batch_tokens=args.micro_batch_tokens, amp=args.amp, compile=args.compile, seed=args.seed, log_interval=interval,
-            eval_interval=0, save_interval=0, valid_fraction=0.001))
+            data=tuple(args.data), init=str(folder), out=f"{work}/run", cache_dir=str(folder / "cache"), max_steps=args.warmup + args.steps,
+            max_length=args.max_length, batch_tokens=args.batch_tokens, micro_batch_tokens=args.micro_batch_tokens, amp=args.amp, compile=args.compile,
+            seed=args.seed, log_interval=interval, eval_interval=0, save_interval=0, valid_fraction=0.001))
         rows = [json.loads(line) for line in (Path(work) / "run" / "metrics.jsonl").read_text().splitlines()]
     tokens, seconds = logged_steps(rows, args.warmup)
     return {"tokens": tokens, "seconds": seconds,

@@ -66,7 +66,8 @@ def main() -> None:
             for (runs, ranks), speeds in found.items():
                 print(f"round {number + 1} of {args.rounds}: {runs} run(s) of {ranks} rank(s)", file=sys.stderr, flush=True)
                 speeds.append(tokens_per_second(runs, ranks, Path(work) / "checkpoint", args))
-    print("| separate runs at once | ranks of each | real tokens/s of all | per rank, against a run alone | against separate runs at once |\n|---|---|---|---|---|")
+    print("| separate runs at once | ranks of each | real tokens/s of all | per rank, against a run alone | against separate runs at once |\n"
+          "|---|---|---|---|---|")
     for (runs, ranks), speeds in found.items():
         together = f"{median(speeds) / median(found[ranks, 1]):.0%}" if ranks > 1 else ""
         print(f"| {runs} | {ranks} | {median(speeds):,.0f} | {median(speeds) / (runs * ranks) / median(found[1, 1]):.0%} | {together} |")
