@@ -27,6 +27,12 @@ WORDS = ("water glycerin niacinamide dimethicone shea butter cream serum face wa
 TINY = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=64)
 
 
+def masked_attention(q, k, v, apart):
+    """Attention by one matrix over all tokens: q, k, v (N, H, K); apart (N, N), True where one must not see the other."""
+    scores = (torch.einsum("nhk,mhk->hnm", q, k) / q.shape[-1] ** 0.5).masked_fill(apart, -torch.inf)
+    return torch.einsum("hnm,mhk->nhk", scores.softmax(-1), v)
+
+
 def product_texts(count: int, seed: int = 0) -> list[str]:
     """Different texts of 3 to 60 words."""
     rng = np.random.default_rng(seed)

@@ -3,14 +3,13 @@ import torch
 
 from beautybert import attention
 from beautybert.attention import Segments, attend
+from tests.conftest import masked_attention
 
 
 def reference(q, k, v, lengths):
     """One full attention matrix over all tokens, other documents masked out by hand."""
     document = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
-    scores = torch.einsum("nhk,mhk->hnm", q, k) / q.shape[-1] ** 0.5
-    scores = scores.masked_fill(document[:, None] != document[None, :], -torch.inf)
-    return torch.einsum("hnm,mhk->nhk", scores.softmax(-1), v)
+    return masked_attention(q, k, v, document[:, None] != document[None, :])
 
 
 @pytest.mark.parametrize("lengths", [[7], [1, 1, 1], [3, 3, 8, 8, 8, 2], [5, 1, 9, 1, 5]])

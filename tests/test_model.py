@@ -13,7 +13,7 @@ from beautybert.batching import MicroBatch
 from beautybert.model import (HEADS, BertConfig, BertForMaskedLM, BertForSequenceClassification, BertLayer, BertModel, Dropout, config_of_size, decode,
                               encode_padded)
 from beautybert.pretrained import canonical_keys, load_weights
-from tests.conftest import TINY
+from tests.conftest import TINY, masked_attention
 
 SMALL = replace(TINY, vocab_size=120, hidden_dropout_prob=0.0)
 
@@ -222,8 +222,7 @@ def kernel_stand_in(q, k, v, offsets, _, longest, __):
     place = torch.arange(len(q))
     document = torch.bucketize(place, offsets[1:], right=True)
     apart = (document[:, None] != document[None, :]) | ((place[:, None] - place[None, :]).abs() >= longest)
-    scores = torch.einsum("nhk,mhk->hnm", q, k).masked_fill(apart, -torch.inf) / q.shape[-1] ** 0.5
-    return torch.einsum("hnm,mhk->nhk", scores.softmax(-1), v)
+    return masked_attention(q, k, v, apart)
 
 
 @pytest.mark.parametrize("kernel", [False, True])
