@@ -26,7 +26,11 @@ except ImportError:
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor of the host on `device`. The copy to a GPU takes its place among the GPU's work, and the host does not wait for it."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    return (
+        tensor.pin_memory().to(device, non_blocking=True)
+        if device.type == "cuda"
+        else tensor.to(device)
+    )
 
 
 # Not frozen: of a frozen one torch.compile of 2.6 and 2.11 guards the number of documents, and compiles again for each other one. 2.13 does not.
@@ -53,12 +57,18 @@ class Segments:
 
     def to(self, device: torch.device) -> Segments:
         """The same segments with `offsets` on `device`."""
-        return Segments(self.lengths, to_device(self.offsets, device), self.longest, has_flash(device))
+        return Segments(
+            self.lengths, to_device(self.offsets, device), self.longest, has_flash(device)
+        )
 
 
 def has_flash(device: torch.device) -> bool:
     """Whether this torch and this device have the kernel."""
-    return varlen_attn is not None and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return (
+        varlen_attn is not None
+        and device.type == "cuda"
+        and torch.cuda.get_device_capability(device) >= (8, 0)
+    )
 
 
 def suits_flash(dtype: torch.dtype | None, head_size: int) -> bool:
@@ -68,13 +78,19 @@ def suits_flash(dtype: torch.dtype | None, head_size: int) -> bool:
 
 def attention_path(device: torch.device, dtype: torch.dtype | None, head_size: int) -> str:
     """Which way `attend` will go, for people to read."""
-    return "the flash kernel" if has_flash(device) and suits_flash(dtype, head_size) else "runs of equal length"
+    return (
+        "the flash kernel"
+        if has_flash(device) and suits_flash(dtype, head_size)
+        else "runs of equal length"
+    )
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
     """Scaled dot-product attention inside each document: (N, H, K) x 3 -> (N, H, K)."""
     if segments.flash and suits_flash(q.dtype, q.shape[-1]):
-        return varlen_attn(q, k, v, segments.offsets, segments.offsets, segments.longest, segments.longest)
+        return varlen_attn(
+            q, k, v, segments.offsets, segments.offsets, segments.longest, segments.longest
+        )
     return _attend_by_runs(q, k, v, segments)
 
 
@@ -86,5 +102,7 @@ def _attend_by_runs(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tens
     outputs = []
     for (T, B), *qkv in zip(runs, q.split(tokens), k.split(tokens), v.split(tokens)):
         q_, k_, v_ = (x.view(B, T, H, K).transpose(1, 2) for x in qkv)  # (B, H, T, K)
-        outputs.append(F.scaled_dot_product_attention(q_, k_, v_).transpose(1, 2).reshape(B * T, H, K))
+        outputs.append(
+            F.scaled_dot_product_attention(q_, k_, v_).transpose(1, 2).reshape(B * T, H, K)
+        )
     return torch.cat(outputs)

@@ -38,7 +38,9 @@ def keyed_seed(*key: int) -> int:
 
 def _digest(key: tuple[int, ...]) -> int:
     """128 bits. numpy's own seeding by a tuple takes (1, 0) for (1,)."""
-    return int.from_bytes(hashlib.blake2b(repr([int(part) for part in key]).encode(), digest_size=16).digest(), "big")
+    return int.from_bytes(
+        hashlib.blake2b(repr([int(part) for part in key]).encode(), digest_size=16).digest(), "big"
+    )
 
 
 def split_documents(count: int, valid_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -47,7 +49,9 @@ def split_documents(count: int, valid_fraction: float, seed: int) -> tuple[np.nd
     ValueError if there are fewer than two documents.
     """
     if count < 2:
-        raise ValueError(f"a corpus of {count} document(s) cannot be split into training and validation")
+        raise ValueError(
+            f"a corpus of {count} document(s) cannot be split into training and validation"
+        )
     valid = min(max(1, round(valid_fraction * count)), count - 1)
     order = keyed_generator(seed, SPLIT).permutation(count)
     return np.sort(order[valid:]), np.sort(order[:valid])
@@ -69,7 +73,9 @@ class Windows:
         begins = np.asarray(cache.offsets)[documents]
         lengths = np.asarray(cache.offsets)[documents + 1] - begins
         pieces = -(-lengths // (max_length - 2))
-        piece = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)  # number of the window in its document
+        piece = np.arange(pieces.sum()) - np.repeat(
+            pieces.cumsum() - pieces, pieces
+        )  # number of the window in its document
         length, of = np.repeat(lengths, pieces), np.repeat(pieces, pieces)
         first, last = piece * length // of, (piece + 1) * length // of
         return cls(np.repeat(begins, pieces) + first, last - first)
@@ -117,7 +123,11 @@ class MicroBatchOrder:
         """How many micro-batches `epochs` hold; a part of an epoch counts in proportion."""
         whole = int(epochs)
         first = self.first_of_epoch(whole)
-        return first + round((epochs - whole) * (self.first_of_epoch(whole + 1) - first)) if epochs > whole else first
+        return (
+            first + round((epochs - whole) * (self.first_of_epoch(whole + 1) - first))
+            if epochs > whole
+            else first
+        )
 
     def epoch_of(self, number: int) -> int:
         """The epoch in which a micro-batch stands."""
@@ -147,19 +157,33 @@ class MicroBatch:
         """
         missing, longest = tokens - len(self.input_ids), self.segments.longest
         lengths = [min(longest, missing - first) for first in range(0, missing, longest)]
-        return replace(self, input_ids=torch.cat([self.input_ids, torch.full((missing,), pad_id)]),
-                       position_ids=torch.cat([self.position_ids, *(torch.arange(length) for length in lengths)]),
-                       segments=Segments.from_lengths([*self.segments.lengths, *lengths]))
+        return replace(
+            self,
+            input_ids=torch.cat([self.input_ids, torch.full((missing,), pad_id)]),
+            position_ids=torch.cat(
+                [self.position_ids, *(torch.arange(length) for length in lengths)]
+            ),
+            segments=Segments.from_lengths([*self.segments.lengths, *lengths]),
+        )
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same micro-batch on `device`."""
-        return MicroBatch(to_device(self.input_ids, device), to_device(self.position_ids, device), self.segments.to(device),
-                          to_device(self.target_positions, device), to_device(self.target_ids, device))
+        return MicroBatch(
+            to_device(self.input_ids, device),
+            to_device(self.position_ids, device),
+            self.segments.to(device),
+            to_device(self.target_positions, device),
+            to_device(self.target_ids, device),
+        )
 
 
-def join_windows(cache: TokenCache, windows: Windows, chosen: np.ndarray, cls_id: int, sep_id: int) -> tuple[np.ndarray, np.ndarray]:
+def join_windows(
+    cache: TokenCache, windows: Windows, chosen: np.ndarray, cls_id: int, sep_id: int
+) -> tuple[np.ndarray, np.ndarray]:
     """[CLS] window [SEP] after [CLS] window [SEP]: ids (N,) and the length of each document (B,), shortest first."""
-    chosen = chosen[np.argsort(windows.lengths[chosen], kind="stable")]  # equal lengths side by side: see attention.py
+    chosen = chosen[
+        np.argsort(windows.lengths[chosen], kind="stable")
+    ]  # equal lengths side by side: see attention.py
     lengths = windows.lengths[chosen] + 2
     begins = lengths.cumsum() - lengths
     ids = np.empty(lengths.sum(), dtype=np.int64)
@@ -171,17 +195,31 @@ def join_windows(cache: TokenCache, windows: Windows, chosen: np.ndarray, cls_id
     return ids, lengths
 
 
-def masked_micro_batch(ids: np.ndarray, lengths: np.ndarray, vocabulary: Vocabulary, mask_prob: float, mask_unit: str,
-                       rng: np.random.Generator) -> MicroBatch:
+def masked_micro_batch(
+    ids: np.ndarray,
+    lengths: np.ndarray,
+    vocabulary: Vocabulary,
+    mask_prob: float,
+    mask_unit: str,
+    rng: np.random.Generator,
+) -> MicroBatch:
     """Mask the documents of `join_windows` and make tensors of them."""
-    masked, labels = mask_tokens(ids, mask_units(ids, mask_unit, vocabulary), vocabulary, mask_prob, rng)
+    masked, labels = mask_tokens(
+        ids, mask_units(ids, mask_unit, vocabulary), vocabulary, mask_prob, rng
+    )
     targets = np.flatnonzero(labels != IGNORED)
     positions = np.arange(len(ids)) - np.repeat(lengths.cumsum() - lengths, lengths)
-    return MicroBatch(torch.from_numpy(masked), torch.from_numpy(positions), Segments.from_lengths(lengths),
-                      torch.from_numpy(targets), torch.from_numpy(labels[targets]))
+    return MicroBatch(
+        torch.from_numpy(masked),
+        torch.from_numpy(positions),
+        Segments.from_lengths(lengths),
+        torch.from_numpy(targets),
+        torch.from_numpy(labels[targets]),
+    )
 
 
 # ---------------------------------------------------------------------------------------------- labelled documents
+
 
 @dataclass(frozen=True)
 class Example:
@@ -202,8 +240,12 @@ class LabelledBatch:
 
     def to(self, device: torch.device) -> LabelledBatch:
         """The same micro-batch on `device`."""
-        return LabelledBatch(to_device(self.input_ids, device), to_device(self.position_ids, device), self.segments.to(device),
-                             to_device(self.label_ids, device))
+        return LabelledBatch(
+            to_device(self.input_ids, device),
+            to_device(self.position_ids, device),
+            self.segments.to(device),
+            to_device(self.label_ids, device),
+        )
 
 
 def cut_head_and_tail(ids: Sequence[int], room: int) -> list[int]:
@@ -211,10 +253,12 @@ def cut_head_and_tail(ids: Sequence[int], room: int) -> list[int]:
     if len(ids) <= room:
         return list(ids)
     tail = room // 3
-    return [*ids[:room - tail], *ids[len(ids) - tail:]]
+    return [*ids[: room - tail], *ids[len(ids) - tail :]]
 
 
-def without_ingredients(ids: np.ndarray, share: float, vocabulary: Vocabulary, rng: np.random.Generator) -> np.ndarray:
+def without_ingredients(
+    ids: np.ndarray, share: float, vocabulary: Vocabulary, rng: np.random.Generator
+) -> np.ndarray:
     """A list's ids (T,) without about a `share` of its ingredients, each left out or not on its own; all of them if none would be left.
 
     Word dropout (Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods, section 3.2), a whole ingredient at a time; a separator
@@ -222,18 +266,29 @@ def without_ingredients(ids: np.ndarray, share: float, vocabulary: Vocabulary, r
     """
     units = mask_units(ids, "ingredient", vocabulary)
     kept = vocabulary.is_special[ids] | (rng.random(units[-1] + 1) >= share)[units]
-    return ids[kept] if (kept & ~vocabulary.is_special[ids] & ~vocabulary.is_separator[ids]).any() else ids
+    return (
+        ids[kept]
+        if (kept & ~vocabulary.is_special[ids] & ~vocabulary.is_separator[ids]).any()
+        else ids
+    )
 
 
 def labelled_batch(examples: Sequence[Example]) -> LabelledBatch:
     """Join examples, in the order given; equally long neighbours make the fastest CPU step (attention.py)."""
     lengths = [len(example.ids) for example in examples]
-    return LabelledBatch(torch.from_numpy(np.concatenate([example.ids for example in examples])), torch.cat([torch.arange(length) for length in lengths]),
-                         Segments.from_lengths(lengths), torch.tensor([example.label_id for example in examples]))
+    return LabelledBatch(
+        torch.from_numpy(np.concatenate([example.ids for example in examples])),
+        torch.cat([torch.arange(length) for length in lengths]),
+        Segments.from_lengths(lengths),
+        torch.tensor([example.label_id for example in examples]),
+    )
 
 
 def shuffled_numbers(first: int, count: int, total: int, seed: int) -> np.ndarray:
     """Which of `total` examples stand at places first ... first + count - 1 of the endless sequence of shuffled epochs: (count,)."""
     places = np.arange(first, first + count)
-    orders = {epoch: keyed_generator(seed, ORDER, int(epoch)).permutation(total) for epoch in np.unique(places // total)}
+    orders = {
+        epoch: keyed_generator(seed, ORDER, int(epoch)).permutation(total)
+        for epoch in np.unique(places // total)
+    }
     return np.array([orders[place // total][place % total] for place in places])

@@ -16,9 +16,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
-def option(default, help: str, choices: Sequence[str] | None = None, instead_of: str | None = None, positional: bool = False):
+def option(
+    default,
+    help: str,
+    choices: Sequence[str] | None = None,
+    instead_of: str | None = None,
+    positional: bool = False,
+):
     """A dataclass field that becomes a command-line flag, or a required argument. `instead_of` names a field that the flag overrides."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "instead_of": instead_of, "positional": positional})
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": help,
+            "choices": choices,
+            "instead_of": instead_of,
+            "positional": positional,
+        },
+    )
 
 
 def flag(name: str) -> str:
@@ -38,8 +52,14 @@ def parse(config_class: type, description: str, arguments: Sequence[str] | None 
     FILE is a run.json written by a script, or a plain JSON object of fields. ValueError for an unreadable
     FILE, an unknown key or a value of the wrong type; argparse's own exit (code 2) for a wrong flag.
     """
-    parser = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("--config", metavar="FILE", help="take the options of this run.json; flags override it")
+    parser = _Parser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="take the options of this run.json; flags override it"
+    )
     hints, exclusive = typing.get_type_hints(config_class), {}
     for field in dataclasses.fields(config_class):
         exclusive.setdefault(field.metadata["instead_of"] or field.name, []).append(field)
@@ -49,7 +69,12 @@ def parse(config_class: type, description: str, arguments: Sequence[str] | None 
             if field.metadata["positional"]:
                 group.add_argument(field.name, help=field.metadata["help"])
             else:
-                group.add_argument(flag(field.name), dest=field.name, default=argparse.SUPPRESS, **_argument(field, hints[field.name]))
+                group.add_argument(
+                    flag(field.name),
+                    dest=field.name,
+                    default=argparse.SUPPRESS,
+                    **_argument(field, hints[field.name]),
+                )
     given = vars(parser.parse_args(arguments))
     values = _read_file(config_class, hints, given.pop("config")) if given.get("config") else {}
     given.pop("config", None)
@@ -57,7 +82,9 @@ def parse(config_class: type, description: str, arguments: Sequence[str] | None 
         if any(field.name in given for field in fields):
             for field in fields:
                 values.pop(field.name, None)
-    values.update({key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+    values.update(
+        {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    )
     return config_class(**values)
 
 
@@ -89,7 +116,11 @@ def changed_options(config, run_json: Path) -> list[str]:
         return []
     before = json.loads(run_json.read_text(encoding="utf-8"))["config"]
     now = json.loads(json.dumps(dataclasses.asdict(config)))
-    return [f"{flag(name)} {now[name]} (was {value})" for name, value in before.items() if now.get(name) != value]
+    return [
+        f"{flag(name)} {now[name]} (was {value})"
+        for name, value in before.items()
+        if now.get(name) != value
+    ]
 
 
 def _argument(field: dataclasses.Field, hint) -> dict:
@@ -106,7 +137,10 @@ def _argument(field: dataclasses.Field, hint) -> dict:
     else:
         keywords |= {"type": base, "metavar": {int: "N", float: "F", str: field.name.upper()}[base]}
     if field.metadata["choices"]:
-        keywords |= {"choices": field.metadata["choices"], "metavar": "|".join(field.metadata["choices"])}
+        keywords |= {
+            "choices": field.metadata["choices"],
+            "metavar": "|".join(field.metadata["choices"]),
+        }
     return keywords
 
 
@@ -126,7 +160,11 @@ def _read_file(config_class: type, hints: dict, path: str) -> dict:
     if not isinstance(values, dict):
         raise ValueError(f"--config {path}: holds no JSON object of options")
     known = {field.name: field for field in dataclasses.fields(config_class)}
-    problems = [f"--config {path}: unknown option {key!r}; options are {', '.join(known)}" for key in values if key not in known]
+    problems = [
+        f"--config {path}: unknown option {key!r}; options are {', '.join(known)}"
+        for key in values
+        if key not in known
+    ]
     for key in values.keys() & known.keys():
         problem = _wrong_value(values[key], hints[key], known[key].metadata["choices"])
         if problem:
@@ -143,7 +181,11 @@ def _wrong_value(value, hint, choices: Sequence[str] | None) -> str | None:
     if value is None and base is not hint:
         return None
     if typing.get_origin(base) is tuple:
-        return None if isinstance(value, list) and all(isinstance(item, str) for item in value) else "is no list of strings"
+        return (
+            None
+            if isinstance(value, list) and all(isinstance(item, str) for item in value)
+            else "is no list of strings"
+        )
     accepted = (int, float) if base is float else base
     if not isinstance(value, accepted) or isinstance(value, bool) != (base is bool):
         return f"is no {base.__name__}"

@@ -28,13 +28,22 @@ import numpy as np
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-CLEANING_VERSION = 3  # part of the cache's key: raise it when the same file would give other documents
-TEXT_FIELDS = ("title", "description", "feature", "features", "text")  # Amazon 2018 and 2023, and what a .csv may call it
+CLEANING_VERSION = (
+    3  # part of the cache's key: raise it when the same file would give other documents
+)
+TEXT_FIELDS = (
+    "title",
+    "description",
+    "feature",
+    "features",
+    "text",
+)  # Amazon 2018 and 2023, and what a .csv may call it
 CHUNK_ROWS, CHUNK_BYTES = 1024, 1 << 20
 POOL_BYTES = 4 << 20  # below this many bytes on disk starting processes costs more than it saves
 
 
 # ---------------------------------------------------------------------------------------------- reading
+
 
 @dataclass
 class Chunk:
@@ -64,7 +73,9 @@ def read_chunks(path: str | Path) -> Iterator[Chunk]:
         rows, numbers, size = [], [], 0
         number = 0
         try:
-            for number, row in _csv_rows(path, stream) if kind == ".csv" else enumerate(stream, start=1):
+            for number, row in (
+                _csv_rows(path, stream) if kind == ".csv" else enumerate(stream, start=1)
+            ):
                 if number == 1 and kind != ".csv":
                     row = row.removeprefix(b"\xef\xbb\xbf")
                 rows.append(row)
@@ -74,7 +85,9 @@ def read_chunks(path: str | Path) -> Iterator[Chunk]:
                     yield Chunk(str(path), rows, numbers, file.tell())
                     rows, numbers, size = [], [], 0
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{path}: broken gzip after line {number:,} ({error}); fetch the file again") from None
+            raise ValueError(
+                f"{path}: broken gzip after line {number:,} ({error}); fetch the file again"
+            ) from None
         if rows:
             yield Chunk(str(path), rows, numbers, file.tell())
 
@@ -83,14 +96,18 @@ def _kind(path: Path) -> str:
     endings = [suffix for suffix in path.suffixes if suffix != ".gz"]
     kind = endings[-1].lower() if endings else ""
     if kind not in (".json", ".jsonl", ".txt", ".csv"):
-        raise ValueError(f"{path}: cannot tell what it is; known endings are .json, .jsonl, .txt and .csv, each also with .gz")
+        raise ValueError(
+            f"{path}: cannot tell what it is; known endings are .json, .jsonl, .txt and .csv, each also with .gz"
+        )
     return kind
 
 
 def _csv_rows(path: Path, stream) -> Iterator[tuple[int, dict]]:
     csv.field_size_limit(1 << 30)
     lines = (line.decode("utf-8", "surrogateescape") for line in stream)
-    reader = csv.DictReader((line.removeprefix("\ufeff") if i == 0 else line for i, line in enumerate(lines)))
+    reader = csv.DictReader(
+        (line.removeprefix("\ufeff") if i == 0 else line for i, line in enumerate(lines))
+    )
     try:
         if not reader.fieldnames:
             raise ValueError(f"{path}: empty, not even a header")
@@ -104,8 +121,12 @@ def _csv_rows(path: Path, stream) -> Iterator[tuple[int, dict]]:
 
 _SCRIPT = re.compile(r"<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--.*?-->|<!\[CDATA\[|\]\]>", re.DOTALL)
-_INSIDE_WORDS = re.compile("[\u00ad\u200c-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+")  # soft hyphens, joiners, direction marks
-_BETWEEN_WORDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2028\u2029]+")  # control characters, zero-width spaces, separators
+_INSIDE_WORDS = re.compile(
+    "[\u00ad\u200c-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+"
+)  # soft hyphens, joiners, direction marks
+_BETWEEN_WORDS = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2028\u2029]+"
+)  # control characters, zero-width spaces, separators
 
 
 def clean_text(text: str) -> str:
@@ -137,7 +158,9 @@ def document_text(row: bytes | dict, kind: str, text_fields: tuple[str, ...]) ->
         try:
             line = row.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise ValueError(f"not UTF-8 (byte {error.start} is 0x{row[error.start]:02x})") from None
+            raise ValueError(
+                f"not UTF-8 (byte {error.start} is 0x{row[error.start]:02x})"
+            ) from None
         if kind == ".txt":
             return clean_text(line)
         if not line.strip():
@@ -153,7 +176,9 @@ def document_text(row: bytes | dict, kind: str, text_fields: tuple[str, ...]) ->
 
 def record_text(record: dict, text_fields: tuple[str, ...]) -> str:
     """The text of one parsed record. ValueError for a field that holds no text."""
-    if "getTime" in str(record.get("title")):  # a script of the shop's page, not a product; the authors of Amazon 2018 drop these rows too
+    if "getTime" in str(
+        record.get("title")
+    ):  # a script of the shop's page, not a product; the authors of Amazon 2018 drop these rows too
         return ""
     parts = []
     for name in text_fields:
@@ -184,6 +209,7 @@ def read_texts(paths: Iterable[str | Path], text_fields: tuple[str, ...]) -> Ite
 
 # ---------------------------------------------------------------------------------------------- the cache
 
+
 @dataclass
 class CorpusCounts:
     """What became of the rows. `bad_examples` holds the first few malformed ones, as 'file, line n: why'."""
@@ -206,12 +232,17 @@ class CorpusCounts:
     def check_bad(self, max_bad_rows: float, at_least: int = 0) -> None:
         """ValueError if more than the share `max_bad_rows` of the rows (or of `at_least` rows) is malformed."""
         if self.bad > max_bad_rows * max(self.rows, at_least):
-            raise ValueError(f"{self.bad:,} of {self.rows:,} rows are malformed (--max-bad-rows allows {max_bad_rows:.2%}): " + "; ".join(self.bad_examples))
+            raise ValueError(
+                f"{self.bad:,} of {self.rows:,} rows are malformed (--max-bad-rows allows {max_bad_rows:.2%}): "
+                + "; ".join(self.bad_examples)
+            )
 
     def __str__(self) -> str:
         share = self.unknown_tokens / max(self.tokens, 1)
-        lines = [f"{self.rows:,} rows: {self.bad:,} malformed, {self.empty:,} without text, {self.duplicates:,} duplicates dropped -> "
-                 f"{self.documents:,} documents, {self.tokens:,} tokens ({self.tokens / max(self.documents, 1):.1f} a document, {share:.2%} [UNK])"]
+        lines = [
+            f"{self.rows:,} rows: {self.bad:,} malformed, {self.empty:,} without text, {self.duplicates:,} duplicates dropped -> "
+            f"{self.documents:,} documents, {self.tokens:,} tokens ({self.tokens / max(self.documents, 1):.1f} a document, {share:.2%} [UNK])"
+        ]
         return "\n".join(lines + [f"  skipped: {example}" for example in self.bad_examples])
 
 
@@ -233,7 +264,7 @@ class TokenCache:
 
     def document(self, index: int) -> np.ndarray:
         """The ids of one document, (T,)."""
-        return np.asarray(self.tokens[self.offsets[index]: self.offsets[index + 1]])
+        return np.asarray(self.tokens[self.offsets[index] : self.offsets[index + 1]])
 
 
 def available_cores() -> int:
@@ -247,12 +278,20 @@ def corpus_fingerprint(paths: Iterable[str | Path], text_fields: tuple[str, ...]
     for path in paths:
         next(read_chunks(path), None)  # raises what is wrong with the file
         with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "blake2b").digest() + _kind(Path(path)).encode())
+            digest.update(
+                hashlib.file_digest(file, "blake2b").digest() + _kind(Path(path)).encode()
+            )
     return digest.hexdigest()
 
 
-def build_token_cache(folder: Path, paths: list[str], tokenizer: Tokenizer, text_fields: tuple[str, ...],
-                      workers: int = 1, max_bad_rows: float = 0.01) -> None:
+def build_token_cache(
+    folder: Path,
+    paths: list[str],
+    tokenizer: Tokenizer,
+    text_fields: tuple[str, ...],
+    workers: int = 1,
+    max_bad_rows: float = 0.01,
+) -> None:
     """Tokenise the files into `folder`, which must exist: tokens.npy, offsets.npy, meta.json.
 
     `workers` processes clean and tokenise; this one reads and writes. Memory does not grow with the corpus, but for
@@ -262,10 +301,19 @@ def build_token_cache(folder: Path, paths: list[str], tokenizer: Tokenizer, text
     counts = CorpusCounts()
     dtype = np.uint16 if max(tokenizer.get_vocab().values()) < 1 << 16 else np.uint32
     size = sum(os.path.getsize(path) for path in paths)
-    with (open(folder / "all.tokens", "wb") as tokens, open(folder / "all.lengths", "wb") as lengths, open(folder / "all.keys", "wb") as keys,
-          tqdm(total=size, unit="B", unit_scale=True, desc="tokenising", disable=None, leave=False) as bar):
+    with (
+        open(folder / "all.tokens", "wb") as tokens,
+        open(folder / "all.lengths", "wb") as lengths,
+        open(folder / "all.keys", "wb") as keys,
+        tqdm(
+            total=size, unit="B", unit_scale=True, desc="tokenising", disable=None, leave=False
+        ) as bar,
+    ):
         workers = workers if size > POOL_BYTES else 1
-        print(f"tokenising {size:,} bytes of {len(paths)} file(s) with {workers} process(es)", flush=True)
+        print(
+            f"tokenising {size:,} bytes of {len(paths)} file(s) with {workers} process(es)",
+            flush=True,
+        )
         for position, encoded in _encode_all(paths, tokenizer, text_fields, workers):
             counts.add(encoded.counts)
             counts.check_bad(max_bad_rows, at_least=100_000)
@@ -279,10 +327,14 @@ def build_token_cache(folder: Path, paths: list[str], tokenizer: Tokenizer, text
     counts.documents -= counts.duplicates
     if not counts.documents:
         raise ValueError(f"no text in {', '.join(map(str, paths))}: {counts}")
-    counts.tokens, counts.unknown_tokens = _write_kept(folder, keep, np.dtype(dtype), tokenizer.token_to_id("[UNK]"))
+    counts.tokens, counts.unknown_tokens = _write_kept(
+        folder, keep, np.dtype(dtype), tokenizer.token_to_id("[UNK]")
+    )
     for name in ("all.tokens", "all.lengths", "all.keys"):
         (folder / name).unlink()
-    (folder / "meta.json").write_text(json.dumps({"counts": vars(counts)}, indent=1), encoding="utf-8")
+    (folder / "meta.json").write_text(
+        json.dumps({"counts": vars(counts)}, indent=1), encoding="utf-8"
+    )
 
 
 def check_columns(paths: Iterable[str | Path], text_fields: tuple[str, ...]) -> None:
@@ -297,7 +349,9 @@ def check_columns(paths: Iterable[str | Path], text_fields: tuple[str, ...]) -> 
         except ValueError:
             continue
         if isinstance(record, dict) and not set(text_fields) & set(record):
-            raise ValueError(f"{path} has none of the text fields {', '.join(text_fields)}; it has {', '.join(map(str, record))}. Name one with --text-fields")
+            raise ValueError(
+                f"{path} has none of the text fields {', '.join(text_fields)}; it has {', '.join(map(str, record))}. Name one with --text-fields"
+            )
 
 
 @dataclass
@@ -318,24 +372,41 @@ def encode_chunk(chunk: Chunk, tokenizer: Tokenizer, text_fields: tuple[str, ...
             text = document_text(row, kind, text_fields)
         except ValueError as error:
             counts.bad += 1
-            counts.bad_examples = (counts.bad_examples + [f"{chunk.path}, line {number:,}: {error}"])[:3]
+            counts.bad_examples = (
+                counts.bad_examples + [f"{chunk.path}, line {number:,}: {error}"]
+            )[:3]
             continue
         if text:
             texts.append(text)
         else:
             counts.empty += 1
-    ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    ids = [
+        encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    ]
     unknown = tokenizer.token_to_id("[UNK]")
-    kept = [(text, row) for text, row in zip(texts, ids) if set(row) - {unknown}]  # a document without a known token has nothing to predict
+    kept = [
+        (text, row) for text, row in zip(texts, ids) if set(row) - {unknown}
+    ]  # a document without a known token has nothing to predict
     counts.empty += len(texts) - len(kept)
     counts.documents = len(kept)
     tokens = np.array([id for _, row in kept for id in row], dtype=np.uint32)
-    keys = [int.from_bytes(hashlib.blake2b(text.casefold().encode(), digest_size=8).digest(), "little") for text, _ in kept]
-    return EncodedChunk(tokens, np.array([len(row) for _, row in kept], dtype=np.uint32), np.array(keys, dtype=np.uint64), counts)
+    keys = [
+        int.from_bytes(hashlib.blake2b(text.casefold().encode(), digest_size=8).digest(), "little")
+        for text, _ in kept
+    ]
+    return EncodedChunk(
+        tokens,
+        np.array([len(row) for _, row in kept], dtype=np.uint32),
+        np.array(keys, dtype=np.uint64),
+        counts,
+    )
 
 
-def _encode_all(paths, tokenizer: Tokenizer, text_fields, workers: int) -> Iterator[tuple[int, EncodedChunk]]:
+def _encode_all(
+    paths, tokenizer: Tokenizer, text_fields, workers: int
+) -> Iterator[tuple[int, EncodedChunk]]:
     """Encode every chunk in order; yields the bytes consumed and the result. At most 2 chunks a worker are in memory."""
+
     def chunks():
         before = 0
         for path in paths:
@@ -344,10 +415,15 @@ def _encode_all(paths, tokenizer: Tokenizer, text_fields, workers: int) -> Itera
             before += os.path.getsize(path)
 
     if workers <= 1:
-        yield from ((position, encode_chunk(chunk, tokenizer, text_fields)) for position, chunk in chunks())
+        yield from (
+            (position, encode_chunk(chunk, tokenizer, text_fields)) for position, chunk in chunks()
+        )
         return
     arguments = (tokenizer.to_str(), text_fields)
-    with _spawning_without_the_script(), ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, arguments) as pool:
+    with (
+        _spawning_without_the_script(),
+        ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, arguments) as pool,
+    ):
         pending: deque = deque()
         for position, chunk in chunks():
             pending.append((position, pool.submit(_encode_in_worker, chunk)))
@@ -378,7 +454,9 @@ _worker: dict = {}  # a worker process's tokenizer and options: sent once, not w
 def _start_worker(tokenizer: str, text_fields: tuple[str, ...]) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
     _worker.update(tokenizer=Tokenizer.from_str(tokenizer), text_fields=text_fields)
-    _worker["tokenizer"].encode_special_tokens = True  # as read_tokenizer set it; the text form does not hold it
+    _worker[
+        "tokenizer"
+    ].encode_special_tokens = True  # as read_tokenizer set it; the text form does not hold it
 
 
 def _encode_in_worker(chunk: Chunk) -> EncodedChunk:
@@ -407,17 +485,27 @@ def first_occurrences(path: Path, count: int, part_size: int = 1 << 16) -> np.nd
     return keep
 
 
-def _write_kept(folder: Path, keep: np.ndarray, dtype: np.dtype, unknown_id: int, part_size: int = 1 << 14) -> tuple[int, int]:
+def _write_kept(
+    folder: Path, keep: np.ndarray, dtype: np.dtype, unknown_id: int, part_size: int = 1 << 14
+) -> tuple[int, int]:
     """all.tokens and all.lengths -> tokens.npy and offsets.npy of the kept documents; returns the numbers of tokens and of [UNK] among them."""
     kept_tokens = unknown_tokens = 0
-    with open(folder / "all.tokens", "rb") as source, open(folder / "tokens.npy", "wb") as tokens, open(folder / "offsets.npy", "wb") as offsets:
+    with (
+        open(folder / "all.tokens", "rb") as source,
+        open(folder / "tokens.npy", "wb") as tokens,
+        open(folder / "offsets.npy", "wb") as offsets,
+    ):
         _write_npy_header(tokens, dtype, 0)
         _write_npy_header(offsets, np.dtype(np.int64), int(keep.sum()) + 1)
         offsets.write(np.int64(0).tobytes())
         for start in range(0, len(keep), part_size):
-            lengths = np.fromfile(folder / "all.lengths", dtype=np.uint32, count=part_size, offset=4 * start).astype(np.int64)
-            here = keep[start: start + part_size]
-            block = np.fromfile(source, dtype=dtype, count=int(lengths.sum()))[np.repeat(here, lengths)]
+            lengths = np.fromfile(
+                folder / "all.lengths", dtype=np.uint32, count=part_size, offset=4 * start
+            ).astype(np.int64)
+            here = keep[start : start + part_size]
+            block = np.fromfile(source, dtype=dtype, count=int(lengths.sum()))[
+                np.repeat(here, lengths)
+            ]
             tokens.write(block.tobytes())
             unknown_tokens += int((block == unknown_id).sum())
             offsets.write((kept_tokens + lengths[here].cumsum()).tobytes())
@@ -429,4 +517,7 @@ def _write_kept(folder: Path, keep: np.ndarray, dtype: np.dtype, unknown_id: int
 
 def _write_npy_header(file, dtype: np.dtype, count: int) -> None:
     """numpy pads the header so that it keeps its length when `count` grows (numpy.lib.format, GROWTH_AXIS_MAX_DIGITS)."""
-    np.lib.format.write_array_header_1_0(file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count,)})
+    np.lib.format.write_array_header_1_0(
+        file,
+        {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count,)},
+    )

@@ -37,11 +37,16 @@ class Ranks:
 
         ValueError if there are fewer GPUs than local ranks.
         """
-        rank, local_rank, world_size = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("LOCAL_RANK", 0), ("WORLD_SIZE", 1)))
+        rank, local_rank, world_size = (
+            int(os.environ.get(name, default))
+            for name, default in (("RANK", 0), ("LOCAL_RANK", 0), ("WORLD_SIZE", 1))
+        )
         if not torch.cuda.is_available():
             return cls(rank, local_rank, world_size, torch.device("cpu"))
         if local_rank >= torch.cuda.device_count():
-            raise ValueError(f"local rank {local_rank} has no GPU: torchrun --nproc-per-node may be at most {torch.cuda.device_count()} here")
+            raise ValueError(
+                f"local rank {local_rank} has no GPU: torchrun --nproc-per-node may be at most {torch.cuda.device_count()} here"
+            )
         return cls(rank, local_rank, world_size, torch.device("cuda", local_rank))
 
     @property
@@ -65,6 +70,7 @@ def disconnects(when_memory_is_short: str) -> Callable[[Callable], Callable]:
     comes too late, and aborts (pytorch/pytorch#179291). So main's frame, with DistributedDataParallel in it, goes first. NCCL is
     left only when all ranks leave together.
     """
+
     def decorate(main: Callable) -> Callable:
         @wraps(main)
         def guarded(config):
@@ -75,13 +81,17 @@ def disconnects(when_memory_is_short: str) -> Callable[[Callable], Callable]:
                 failed = not isinstance(error, SystemExit)
                 clear_frames(error.__traceback__)
                 if isinstance(error, torch.OutOfMemoryError):
-                    raise ValueError(f"the GPU's memory does not suffice: {when_memory_is_short}") from None
+                    raise ValueError(
+                        f"the GPU's memory does not suffice: {when_memory_is_short}"
+                    ) from None
                 raise
             finally:
                 gc.collect()  # DistributedDataParallel stands in a circle of references
                 if dist.is_initialized() and not (failed and torch.cuda.is_available()):
                     dist.destroy_process_group()
+
         return guarded
+
     return decorate
 
 
@@ -148,7 +158,11 @@ def amp_dtype(amp: str, device: torch.device) -> torch.dtype | None:
     if amp == "auto":
         if device.type != "cuda":
             return None
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return (
+            torch.bfloat16
+            if torch.cuda.is_bf16_supported(including_emulation=False)
+            else torch.float16
+        )
     if amp == "fp16" and device.type != "cuda":
         raise ValueError("--amp fp16 needs a GPU; on a CPU choose --amp none or bf16")
     return {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}[amp]

@@ -11,7 +11,9 @@ import html
 import re
 from dataclasses import dataclass
 
-MAX_NAME_LENGTH = 110  # characters; the longest names of the CosIng inventory that occur on labels are below it
+MAX_NAME_LENGTH = (
+    110  # characters; the longest names of the CosIng inventory that occur on labels are below it
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class Ingredients:
 
     def __str__(self) -> str:
         """The text that the model reads."""
-        return ", ".join(self.names) + (f". may contain: {', '.join(self.may_contain)}" if self.may_contain else "")
+        return ", ".join(self.names) + (
+            f". may contain: {', '.join(self.may_contain)}" if self.may_contain else ""
+        )
 
     @property
     def key(self) -> str:
@@ -51,33 +55,62 @@ def parse_ingredients(cell: object) -> Ingredients:
         optional += _names(possible, dropped_heading)
     names, optional = list(dict.fromkeys(names)), list(dict.fromkeys(optional))
     found = len(names) + len(optional)
-    mostly_prose = not text.startswith(("-", "*")) and sum(map(len, names + optional)) < len(text) / 3  # the story of a brand, say
-    if found < 2 and not any(_ONE_INGREDIENT.search(name) for name in names) or found < 6 and mostly_prose:
+    mostly_prose = (
+        not text.startswith(("-", "*")) and sum(map(len, names + optional)) < len(text) / 3
+    )  # the story of a brand, say
+    if (
+        found < 2
+        and not any(_ONE_INGREDIENT.search(name) for name in names)
+        or found < 6
+        and mostly_prose
+    ):
         return Ingredients((), reason="text without a list")
-    return Ingredients(tuple(names or optional), tuple(name for name in optional if name not in names) if names else ())
+    return Ingredients(
+        tuple(names or optional),
+        tuple(name for name in optional if name not in names) if names else (),
+    )
 
 
 # ---------------------------------------------------------------------------------------------- cell -> segments
 
-_NO_LIST = re.compile(r"unknown\W*|no info\w*\W*|n/?a\W*|none\W*|nan|#name\?|visit the .* boutique\W*|\W+", re.IGNORECASE | re.DOTALL)
-_NOTICE = re.compile(r"(?:^|\s)(?:Please|Ingredients? lists?) (?:be|refer|note|check|consult|see|visit|read|are|may)\b.*")  # often no full stop before it
-_SEAL = re.compile(r"(?:^|\n)[^\n]*\b(?:Clean at Sephora|clean seal)\b.*", re.DOTALL)  # the shop's list of what is not in its products
+_NO_LIST = re.compile(
+    r"unknown\W*|no info\w*\W*|n/?a\W*|none\W*|nan|#name\?|visit the .* boutique\W*|\W+",
+    re.IGNORECASE | re.DOTALL,
+)
+_NOTICE = re.compile(
+    r"(?:^|\s)(?:Please|Ingredients? lists?) (?:be|refer|note|check|consult|see|visit|read|are|may)\b.*"
+)  # often no full stop before it
+_SEAL = re.compile(
+    r"(?:^|\n)[^\n]*\b(?:Clean at Sephora|clean seal)\b.*", re.DOTALL
+)  # the shop's list of what is not in its products
 # what a list of ingredients hardly ever holds and a sentence hardly ever lacks
-_FUNCTION_WORDS = frozenset("""a about all also an any are as at be been but by can do does for from has have help helps here how if in into is it its like made
+_FUNCTION_WORDS = frozenset(
+    """a about all also an any are as at be been but by can do does for from has have help helps here how if in into is it its like made
     make makes more most no not of on our out over please provide provides so than that the their them these they this those to up use used we what when which
-    while who will with without you your""".split())
+    while who will with without you your""".split()
+)
 _ABBREVIATION = r"(?<!\bDenat)(?<!\bdenat)(?<!\bExt)(?<!\bext)(?<!\bNo)(?<!\bSt)(?<!\bVar)(?<!\bvar)(?<!\bSp)(?<!\bsp)(?<!\bL)(?<!\bD)(?<!\bSubsp)(?<!\bsubsp)"
-_SENTENCE_END = re.compile(_ABBREVIATION + r"[.!?](?:\s+(?=[A-Z\[(*+\-])|(?=[A-Z][a-z])|(?=-[A-Z]))")
+_SENTENCE_END = re.compile(
+    _ABBREVIATION + r"[.!?](?:\s+(?=[A-Z\[(*+\-])|(?=[A-Z][a-z])|(?=-[A-Z]))"
+)
 _CALL_OUT = re.compile(r"\s*[-–•]\s*[^:;]{2,140}:\s")
 _HEADING = re.compile(r"\s*(?P<heading>[^,;:()\[\]+%]{2,70}):(?=\s|[A-Z\d]|$)\s*")
-_SHADE_HEADING = re.compile(r"(?:\s|^)(?:shades?|phase|part|step)\s+[\w#,\- ]{1,25}:\s*", re.IGNORECASE)
+_SHADE_HEADING = re.compile(
+    r"(?:\s|^)(?:shades?|phase|part|step)\s+[\w#,\- ]{1,25}:\s*", re.IGNORECASE
+)
 
 
 def _plain(cell: object) -> str:
     """The cell with entities resolved, "Water\\Aqua" as "Water/Aqua", odd spaces and dashes made plain; lines are kept."""
     if not isinstance(cell, str):
         return ""
-    text = html.unescape(cell).replace("\x00", " ").replace("\\", "/").replace("\r\n", "\n").replace("\r", "\n")
+    text = (
+        html.unescape(cell)
+        .replace("\x00", " ")
+        .replace("\\", "/")
+        .replace("\r\n", "\n")
+        .replace("\r", "\n")
+    )
     text = re.sub(r"<[^<>\n]{1,200}>", "\n", text)
     text = re.sub("[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad]", "", text)
     text = re.sub("[\u00a0\u2000-\u200a\u202f\u3000\t\x0b\x0c]", " ", text)
@@ -90,15 +123,24 @@ def _segments(text: str) -> list[str]:
     lines = [line.strip() for line in text.split("\n")]
     if _is_wrapped(lines):
         lines = [" ".join(lines)]
-    if sum(len(line) < 60 and "," not in line for line in lines if line) > 4:  # one ingredient a line
+    if (
+        sum(len(line) < 60 and "," not in line for line in lines if line) > 4
+    ):  # one ingredient a line
         lines = [", ".join(line.strip(" -•*,") for line in lines if line and not _is_prose(line))]
-    pieces = [piece for line in lines for piece in _SENTENCE_END.split(_SHADE_HEADING.sub(". ", line)) if piece and piece.strip(" .")]
+    pieces = [
+        piece
+        for line in lines
+        for piece in _SENTENCE_END.split(_SHADE_HEADING.sub(". ", line))
+        if piece and piece.strip(" .")
+    ]
     return [piece for piece in pieces if not _is_prose(piece)]
 
 
 def _is_wrapped(lines: list[str]) -> bool:
     """Whether line breaks fall in the middle of one list: every line but the last ends in a comma or goes on in lower case."""
-    return len(lines) > 1 and all(line.endswith(",") or (following[:1].islower()) for line, following in zip(lines, lines[1:]))
+    return len(lines) > 1 and all(
+        line.endswith(",") or (following[:1].islower()) for line, following in zip(lines, lines[1:])
+    )
 
 
 def _is_prose(segment: str) -> bool:
@@ -113,11 +155,11 @@ def _is_prose(segment: str) -> bool:
 
 
 def _without_heading(segment: str) -> tuple[str, bool]:
-    """"Phase One: Water, ..." -> "Water, ...". A "may contain" is no heading."""
+    """ "Phase One: Water, ..." -> "Water, ...". A "may contain" is no heading."""
     match = _HEADING.match(segment)
     if not match or _MAY_CONTAIN.search(match["heading"]):
         return segment, False
-    return segment[match.end():], True
+    return segment[match.end() :], True
 
 
 # ---------------------------------------------------------------------------------------------- list -> names
@@ -127,12 +169,17 @@ _MAY_CONTAIN = re.compile(rf"[\[({{]?\s*{_MAY}(?:[\s/:(\[]*{_MAY}[)\]]?)*\s*:?\s
 _GROUP = re.compile(r"\([^()]{0,100}\)|\[[^\[\]]{0,100}\]")
 _COMMA = re.compile(r"\s*(?:(?<!\d),|,(?!\d)|;|•|·|\||\n)\s*")
 _DASH = re.compile(r"\s+[-–]\s*(?=\S)|(?<=\S)-\s+")
-_ONE_INGREDIENT = re.compile(r"\b(?:acid|oil|butter|extract|wax|water|petrolatum|alcohol|glycol|oxide|squalane|niacinamide|seed oil)\b", re.IGNORECASE)
+_ONE_INGREDIENT = re.compile(
+    r"\b(?:acid|oil|butter|extract|wax|water|petrolatum|alcohol|glycol|oxide|squalane|niacinamide|seed oil)\b",
+    re.IGNORECASE,
+)
 
 
 def _split_at_may_contain(segment: str) -> tuple[str, str, str]:
     match = _MAY_CONTAIN.search(segment)
-    return (segment[:match.start()], match[0], segment[match.end():]) if match else (segment, "", "")
+    return (
+        (segment[: match.start()], match[0], segment[match.end() :]) if match else (segment, "", "")
+    )
 
 
 def _names(text: str, after_heading: bool) -> list[str]:
@@ -142,7 +189,9 @@ def _names(text: str, after_heading: bool) -> list[str]:
     commas, dashes = len(_COMMA.findall(text)), len(_DASH.findall(text))
     separator = _DASH if dashes > 2 * commas and dashes > 0 else _COMMA
     if separator is _COMMA:
-        text = re.sub(r"(?<=[a-z])-\s+(?=[a-z])", "", text)  # "Vitis Vinif- era": a word broken at the end of a printed line
+        text = re.sub(
+            r"(?<=[a-z])-\s+(?=[a-z])", "", text
+        )  # "Vitis Vinif- era": a word broken at the end of a printed line
     groups: list[str] = []
 
     def hide(match: re.Match) -> str:
@@ -157,8 +206,12 @@ def _names(text: str, after_heading: bool) -> list[str]:
 def _clean_name(name: str) -> str:
     """One name without footnote marks, percentages and stray brackets; empty if it is no name."""
     name = re.sub(r"\(?\s*\d+(?:[.,]\d+)?\s*%\s*(?:w/w|w/v)?\s*\)?", " ", name)
-    name = re.sub(r"[*†‡°®™]+|\((?:organic|certified organic|non-gmo|vegan)\)", " ", name, flags=re.IGNORECASE)
-    name = re.sub(r"^.*:\s", "", re.sub(r"\s*:\s+\S+\s*$", "", name))  # "Octocrylene: Sunscreen"; a heading inside a list
+    name = re.sub(
+        r"[*†‡°®™]+|\((?:organic|certified organic|non-gmo|vegan)\)", " ", name, flags=re.IGNORECASE
+    )
+    name = re.sub(
+        r"^.*:\s", "", re.sub(r"\s*:\s+\S+\s*$", "", name)
+    )  # "Octocrylene: Sunscreen"; a heading inside a list
     name = re.sub(r"\s+", " ", name).strip(" .,:;-–•·'\"/+_")
     name = re.sub(r"^(?:and|&|organic)\s+", "", name, flags=re.IGNORECASE)
     for opening, closing in ("()", "[]", "{}"):
@@ -166,7 +219,11 @@ def _clean_name(name: str) -> str:
             name = name.replace(opening, " " if name.find(opening) > 0 else "").replace(closing, "")
     name = re.sub(r"\s+", " ", name).strip(" .,:;-–")
     words = name.split()
-    if len(name) > MAX_NAME_LENGTH or len(re.findall("[A-Za-z]", name)) < 2 or _NO_LIST.fullmatch(name):
+    if (
+        len(name) > MAX_NAME_LENGTH
+        or len(re.findall("[A-Za-z]", name)) < 2
+        or _NO_LIST.fullmatch(name)
+    ):
         return ""
     if sum(word.casefold() in _FUNCTION_WORDS for word in words) >= 2:
         return ""

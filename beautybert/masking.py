@@ -33,11 +33,17 @@ class Vocabulary:
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Vocabulary:
         special = special_ids(tokenizer)
-        tokens = ["[PAD]" if token is None else token for token in token_list(tokenizer)]  # an id without a token is never drawn
-        return cls(special["[MASK]"], np.array([token in special for token in tokens]),
-                   np.array([token.startswith("##") for token in tokens]), np.array([token in (",", ";") for token in tokens]),
-                   np.array([len(token) > 1 and token.endswith(",") for token in tokens]),
-                   np.array([token[:1].isdigit() for token in tokens]))
+        tokens = [
+            "[PAD]" if token is None else token for token in token_list(tokenizer)
+        ]  # an id without a token is never drawn
+        return cls(
+            special["[MASK]"],
+            np.array([token in special for token in tokens]),
+            np.array([token.startswith("##") for token in tokens]),
+            np.array([token in (",", ";") for token in tokens]),
+            np.array([len(token) > 1 and token.endswith(",") for token in tokens]),
+            np.array([token[:1].isdigit() for token in tokens]),
+        )
 
 
 def mask_units(input_ids: np.ndarray, unit: str, vocabulary: Vocabulary) -> np.ndarray:
@@ -55,15 +61,22 @@ def mask_units(input_ids: np.ndarray, unit: str, vocabulary: Vocabulary) -> np.n
         begins = ~vocabulary.is_continuation[input_ids] | after_special
     else:
         digit = vocabulary.starts_with_digit[input_ids]
-        between_digits = np.concatenate([[False], digit[:-1]]) & np.concatenate([digit[1:], [False]])
+        between_digits = np.concatenate([[False], digit[:-1]]) & np.concatenate(
+            [digit[1:], [False]]
+        )
         separator = vocabulary.is_separator[input_ids] & ~between_digits
         ends = separator | vocabulary.ends_in_separator[input_ids]
         begins = separator | np.concatenate([[True], ends[:-1]]) | special | after_special
     return begins.cumsum() - 1
 
 
-def mask_tokens(input_ids: np.ndarray, units: np.ndarray, vocabulary: Vocabulary, mask_prob: float,
-                rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def mask_tokens(
+    input_ids: np.ndarray,
+    units: np.ndarray,
+    vocabulary: Vocabulary,
+    mask_prob: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
     """(N,) ids and their units (N,) -> the ids as the model sees them (N,), and its labels (N,).
 
     A share `mask_prob` of the tokens that are not special is selected, whole units in random order until the share is
@@ -72,7 +85,9 @@ def mask_tokens(input_ids: np.ndarray, units: np.ndarray, vocabulary: Vocabulary
     selected. Neither input is changed.
     """
     maskable = ~vocabulary.is_special[input_ids]
-    sizes = np.bincount(units, weights=maskable, minlength=units[-1] + 1).astype(np.int64)  # maskable tokens of each unit
+    sizes = np.bincount(units, weights=maskable, minlength=units[-1] + 1).astype(
+        np.int64
+    )  # maskable tokens of each unit
     order = rng.permutation(np.flatnonzero(sizes))
     middle = sizes[order].cumsum() - sizes[order] / 2
     count = max(1, np.searchsorted(middle, max(1, round(mask_prob * maskable.sum()))))

@@ -17,16 +17,29 @@ def mlm_sums(logits: Tensor, target_ids: Tensor) -> Tensor:
     """Logits (M, V) and the right ids (M,) -> (3,) float64: summed loss (nats), right predictions, targets."""
     loss = F.cross_entropy(logits.float(), target_ids, reduction="sum")
     right = (logits.argmax(-1) == target_ids).sum()
-    return torch.stack([loss.double(), right.double(), torch.tensor(float(len(target_ids)), dtype=torch.float64, device=logits.device)])
+    return torch.stack(
+        [
+            loss.double(),
+            right.double(),
+            torch.tensor(float(len(target_ids)), dtype=torch.float64, device=logits.device),
+        ]
+    )
 
 
 def mlm_metrics(sums: Tensor) -> dict[str, float]:
     """Summed `mlm_sums` -> loss (nats a target), perplexity and accuracy on the selected positions."""
     loss, right, targets = sums.tolist()
-    return {"loss": loss / targets, "perplexity": math.exp(min(loss / targets, 700)), "accuracy": right / targets, "targets": int(targets)}
+    return {
+        "loss": loss / targets,
+        "perplexity": math.exp(min(loss / targets, 700)),
+        "accuracy": right / targets,
+        "targets": int(targets),
+    }
 
 
-def classification_report(logits: Tensor, label_ids: Tensor, labels: Sequence[str], temperature: float = 1.0) -> dict:
+def classification_report(
+    logits: Tensor, label_ids: Tensor, labels: Sequence[str], temperature: float = 1.0
+) -> dict:
     """Logits (B, C) and the right classes (B,) -> accuracy, top3, macro_f1, loss (nats), ece, ece_uncalibrated and per_class.
 
     macro_f1 is the mean over the classes that occur among the right or the predicted ones, as in scikit-learn. per_class[label] holds
@@ -35,22 +48,40 @@ def classification_report(logits: Tensor, label_ids: Tensor, labels: Sequence[st
     logits, classes = logits.double(), len(labels)
     predicted = logits.argmax(-1)
     confusion = confusion_matrix(predicted, label_ids, classes)
-    right, support, given = confusion.diagonal().double(), confusion.sum(1).double(), confusion.sum(0).double()
+    right, support, given = (
+        confusion.diagonal().double(),
+        confusion.sum(1).double(),
+        confusion.sum(0).double(),
+    )
     precision, recall = right / given.clamp(min=1), right / support.clamp(min=1)
     f1 = 2 * right / (support + given).clamp(min=1)
     occurs = (support + given) > 0
     best3 = logits.topk(min(3, classes), -1).indices
-    return {"accuracy": right.sum().item() / len(label_ids), "top3": (best3 == label_ids[:, None]).any(-1).double().mean().item(),
-            "macro_f1": f1[occurs].mean().item(),
-            "loss": F.cross_entropy(logits / temperature, label_ids).item(), "ece": expected_calibration_error(logits / temperature, label_ids),
-            "ece_uncalibrated": expected_calibration_error(logits, label_ids), "temperature": temperature,
-            "per_class": {label: {"precision": precision[i].item(), "recall": recall[i].item(), "f1": f1[i].item(), "support": int(support[i])}
-                          for i, label in enumerate(labels)}}
+    return {
+        "accuracy": right.sum().item() / len(label_ids),
+        "top3": (best3 == label_ids[:, None]).any(-1).double().mean().item(),
+        "macro_f1": f1[occurs].mean().item(),
+        "loss": F.cross_entropy(logits / temperature, label_ids).item(),
+        "ece": expected_calibration_error(logits / temperature, label_ids),
+        "ece_uncalibrated": expected_calibration_error(logits, label_ids),
+        "temperature": temperature,
+        "per_class": {
+            label: {
+                "precision": precision[i].item(),
+                "recall": recall[i].item(),
+                "f1": f1[i].item(),
+                "support": int(support[i]),
+            }
+            for i, label in enumerate(labels)
+        },
+    }
 
 
 def confusion_matrix(predicted: Tensor, label_ids: Tensor, classes: int) -> Tensor:
     """(B,), (B,) -> counts (C, C): row = right class, column = predicted class."""
-    return torch.bincount(label_ids * classes + predicted, minlength=classes * classes).view(classes, classes)
+    return torch.bincount(label_ids * classes + predicted, minlength=classes * classes).view(
+        classes, classes
+    )
 
 
 def expected_calibration_error(logits: Tensor, label_ids: Tensor, bins: int = 15) -> float:

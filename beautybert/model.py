@@ -51,11 +51,15 @@ class BertConfig:
 
     def __post_init__(self):
         if self.hidden_size % self.num_attention_heads:
-            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}")
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}"
+            )
         if self.num_hidden_layers < 1:
             raise ValueError(f"num_hidden_layers must be at least 1, not {self.num_hidden_layers}")
         if self.hidden_act not in ACTIVATIONS:
-            raise ValueError(f"hidden_act {self.hidden_act!r} is not supported; supported: {', '.join(ACTIVATIONS)}")
+            raise ValueError(
+                f"hidden_act {self.hidden_act!r} is not supported; supported: {', '.join(ACTIVATIONS)}"
+            )
 
     @property
     def head_size(self) -> int:
@@ -65,13 +69,22 @@ class BertConfig:
     @classmethod
     def from_dict(cls, values: dict) -> BertConfig:
         """From the contents of config.json. ValueError if it describes a model that this one is not."""
-        expected = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
-                    "add_cross_attention": False, "tie_word_embeddings": True}
+        expected = {
+            "model_type": "bert",
+            "position_embedding_type": "absolute",
+            "is_decoder": False,
+            "add_cross_attention": False,
+            "tie_word_embeddings": True,
+        }
         for key, value in expected.items():
             if values.get(key, value) != value:
-                raise ValueError(f"config.json has {key} = {values[key]!r}; only {value!r} is supported")
+                raise ValueError(
+                    f"config.json has {key} = {values[key]!r}; only {value!r} is supported"
+                )
         known = {field.name for field in fields(cls)}
-        return cls(**{key: value for key, value in values.items() if key in known and value is not None})
+        return cls(
+            **{key: value for key, value in values.items() if key in known and value is not None}
+        )
 
     def to_dict(self) -> dict:
         """As config.json holds it, `model_type` included."""
@@ -79,14 +92,27 @@ class BertConfig:
 
 
 # Turc et al. 2019, arXiv:1908.08962, table 1: (layers, hidden size); heads of 64, inner layer of 4 x hidden
-SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "medium": (8, 512), "base": (12, 768), "large": (24, 1024)}
+SIZES = {
+    "tiny": (2, 128),
+    "mini": (4, 256),
+    "small": (4, 512),
+    "medium": (8, 512),
+    "base": (12, 768),
+    "large": (24, 1024),
+}
 
 
 def config_of_size(name: str, vocab_size: int, max_position_embeddings: int = 512) -> BertConfig:
     """The BERT of one of the published `SIZES`."""
     layers, hidden = SIZES[name]
-    return BertConfig(vocab_size=vocab_size, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=hidden // 64,
-                      intermediate_size=4 * hidden, max_position_embeddings=max_position_embeddings)
+    return BertConfig(
+        vocab_size=vocab_size,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 64,
+        intermediate_size=4 * hidden,
+        max_position_embeddings=max_position_embeddings,
+    )
 
 
 class Dropout(nn.Dropout):
@@ -94,12 +120,21 @@ class Dropout(nn.Dropout):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Any shape -> the same shape."""
-        dropped = round(self.p * 2 ** 16)
-        if not self.training or dropped in (0, 2 ** 16) or hidden.device.type != "cpu" or torch.compiler.is_compiling():
+        dropped = round(self.p * 2**16)
+        if (
+            not self.training
+            or dropped in (0, 2**16)
+            or hidden.device.type != "cpu"
+            or torch.compiler.is_compiling()
+        ):
             return super().forward(hidden)
-        bits = torch.empty(hidden.numel() // 4 + 1, dtype=torch.int64).random_(-2 ** 63, None).view(torch.int16)  # even over all 64 bits
-        kept = bits[:hidden.numel()].view(hidden.shape) >= dropped - 2 ** 15
-        return hidden * kept.to(hidden.dtype).mul_(2 ** 16 / (2 ** 16 - dropped))
+        bits = (
+            torch.empty(hidden.numel() // 4 + 1, dtype=torch.int64)
+            .random_(-(2**63), None)
+            .view(torch.int16)
+        )  # even over all 64 bits
+        kept = bits[: hidden.numel()].view(hidden.shape) >= dropped - 2**15
+        return hidden * kept.to(hidden.dtype).mul_(2**16 / (2**16 - dropped))
 
 
 class BertEmbeddings(nn.Module):
@@ -107,7 +142,9 @@ class BertEmbeddings(nn.Module):
 
     def __init__(self, config: BertConfig):
         super().__init__()
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.word_embeddings = nn.Embedding(
+            config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id
+        )
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -132,7 +169,10 @@ class BertSelfAttention(nn.Module):
     def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
         """(N, D) -> (N, D)."""
         N, D = hidden.shape
-        q, k, v = (project(hidden).view(N, self.heads, D // self.heads) for project in (self.query, self.key, self.value))  # (N, H, K)
+        q, k, v = (
+            project(hidden).view(N, self.heads, D // self.heads)
+            for project in (self.query, self.key, self.value)
+        )  # (N, H, K)
         return attend(q, k, v, segments).reshape(N, D)
 
 
@@ -155,8 +195,12 @@ class BertLayer(nn.Module):
 
     def __init__(self, config: BertConfig):
         super().__init__()
-        self.attention = nn.ModuleDict({"self": BertSelfAttention(config), "output": AddAndNorm(config.hidden_size, config)})
-        self.intermediate = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.intermediate_size)})
+        self.attention = nn.ModuleDict(
+            {"self": BertSelfAttention(config), "output": AddAndNorm(config.hidden_size, config)}
+        )
+        self.intermediate = nn.ModuleDict(
+            {"dense": nn.Linear(config.hidden_size, config.intermediate_size)}
+        )
         self.output = AddAndNorm(config.intermediate_size, config)
         self.activation = ACTIVATIONS[config.hidden_act]
 
@@ -198,9 +242,19 @@ class BertModel(nn.Module):
         super().__init__()
         self.embeddings = BertEmbeddings(config)
         self.encoder = BertEncoder(config)
-        self.pooler = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)}) if pooler else None
+        self.pooler = (
+            nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)})
+            if pooler
+            else None
+        )
 
-    def forward(self, input_ids: Tensor, position_ids: Tensor, segments: Segments, rows: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor,
+        segments: Segments,
+        rows: Tensor | None = None,
+    ) -> Tensor:
         """Token ids (N,) and positions in their documents (N,) -> last hidden states (N, D); with `rows` (M,) only those tokens', (M, D), for less."""
         return self.encoder(self.embeddings(input_ids, position_ids), segments, rows)
 
@@ -213,8 +267,12 @@ class BertLMPredictionHead(nn.Module):
 
     def __init__(self, config: BertConfig):
         super().__init__()
-        self.transform = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size),
-                                        "LayerNorm": nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)})
+        self.transform = nn.ModuleDict(
+            {
+                "dense": nn.Linear(config.hidden_size, config.hidden_size),
+                "LayerNorm": nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps),
+            }
+        )
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.activation = ACTIVATIONS[config.hidden_act]
 
@@ -233,7 +291,10 @@ def decode(hidden: Tensor, word_embeddings: Tensor, bias: Tensor, multiple: int)
     V = len(word_embeddings)
     missing = -V % multiple
     if missing:
-        word_embeddings, bias = F.pad(word_embeddings, (0, 0, 0, missing)), F.pad(bias, (0, missing))
+        word_embeddings, bias = (
+            F.pad(word_embeddings, (0, 0, 0, missing)),
+            F.pad(bias, (0, missing)),
+        )
     return F.linear(hidden, word_embeddings, bias)[:, :V]
 
 
@@ -249,7 +310,9 @@ class BertForMaskedLM(nn.Module):
         if pooler:  # without a gradient DistributedDataParallel would wait for one
             self.bert.pooler.requires_grad_(False)
 
-    def forward(self, input_ids: Tensor, position_ids: Tensor, segments: Segments, target_positions: Tensor) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, position_ids: Tensor, segments: Segments, target_positions: Tensor
+    ) -> Tensor:
         """(N,), (N,), and which of the N tokens to predict (M,) -> logits (M, V)."""
         hidden = self.bert(input_ids, position_ids, segments, rows=target_positions)  # (M, D)
         return self.cls["predictions"](hidden, self.bert.embeddings.word_embeddings.weight)
@@ -277,7 +340,9 @@ class BertForSequenceClassification(nn.Module):
         if head == "pooler":
             self.classifier: nn.Module = nn.Linear(D, classes)
         elif head in ("mlp", "wide"):
-            self.classifier = nn.ModuleDict({"dense": nn.Linear(2 * D, D), "out_proj": nn.Linear(D, classes)})
+            self.classifier = nn.ModuleDict(
+                {"dense": nn.Linear(2 * D, D), "out_proj": nn.Linear(D, classes)}
+            )
             if head == "wide":
                 self.classifier["wide"] = nn.EmbeddingBag(config.vocab_size, classes, mode="sum")
         else:
@@ -290,22 +355,32 @@ class BertForSequenceClassification(nn.Module):
         starts = segments.offsets[:-1]  # (B,): [CLS]
         if self.head in ("mlp", "wide"):
             hidden = self.bert(input_ids, position_ids, segments)
-            both = torch.cat([hidden[starts], mean_of_documents(hidden, segments)], dim=-1)  # (B, 2 D)
+            both = torch.cat(
+                [hidden[starts], mean_of_documents(hidden, segments)], dim=-1
+            )  # (B, 2 D)
             dense = F.gelu(self.classifier["dense"](self.dropout(both)))
             logits = self.classifier["out_proj"](self.dropout(dense))
             if self.head == "wide":
-                logits = logits + self.classifier["wide"](input_ids, starts) / segments.offsets.diff()[:, None].sqrt()
+                logits = (
+                    logits
+                    + self.classifier["wide"](input_ids, starts)
+                    / segments.offsets.diff()[:, None].sqrt()
+                )
             return logits
         first = self.bert(input_ids, position_ids, segments, rows=starts)  # (B, D)
         if self.head == "pooler":
             return self.classifier(self.dropout(torch.tanh(self.bert.pooler["dense"](first))))
-        return self.classifier(self.cls["predictions"](first, self.bert.embeddings.word_embeddings.weight))
+        return self.classifier(
+            self.cls["predictions"](first, self.bert.embeddings.word_embeddings.weight)
+        )
 
 
 def mean_of_documents(hidden: Tensor, segments: Segments) -> Tensor:
     """The mean over each document's tokens, [CLS] and [SEP] with them: (N, D) -> (B, D)."""
     lengths = segments.offsets.diff()  # (B,)
-    document = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths, output_size=len(hidden))  # (N,)
+    document = torch.repeat_interleave(
+        torch.arange(len(lengths), device=hidden.device), lengths, output_size=len(hidden)
+    )  # (N,)
     sums = hidden.new_zeros(len(lengths), hidden.shape[-1]).index_add(0, document, hidden)
     return sums / lengths[:, None]
 

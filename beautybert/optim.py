@@ -14,8 +14,14 @@ WSD_DECAY = 0.2  # the share of the steps over which wsd falls to 0 (Hägele et 
 WIDE_FACTOR = 100.0  # of the wide head's token weights: few steps meet a rare token. At --lr 2e-4 that is 0.02; not tuned beside the deep head
 
 
-def make_adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.98), eps: float = 1e-6,
-               factor_of: Callable[[str], float] = lambda name: 1.0) -> torch.optim.AdamW:
+def make_adamw(
+    model: nn.Module,
+    lr: float,
+    weight_decay: float,
+    betas: tuple[float, float] = (0.9, 0.98),
+    eps: float = 1e-6,
+    factor_of: Callable[[str], float] = lambda name: 1.0,
+) -> torch.optim.AdamW:
     """AdamW with bias correction; matrices and embeddings decay, biases and layer norms do not. Frozen parameters are left out.
 
     `factor_of` gives for a parameter's name the factor by which the loop multiplies the rate; it stands in each group as "lr_factor".
@@ -24,7 +30,9 @@ def make_adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[fl
     for name, p in model.named_parameters():
         if p.requires_grad:
             key = factor_of(name), weight_decay if p.ndim >= 2 else 0.0
-            groups.setdefault(key, {"params": [], "lr_factor": key[0], "weight_decay": key[1]})["params"].append(p)
+            groups.setdefault(key, {"params": [], "lr_factor": key[0], "weight_decay": key[1]})[
+                "params"
+            ].append(p)
     return torch.optim.AdamW(list(groups.values()), lr=lr, betas=betas, eps=eps, fused=True)
 
 
@@ -35,7 +43,7 @@ def layerwise_factor(name: str, layers: int, layer_decay: float, head_factor: fl
     if name.startswith("bert.encoder.layer."):
         return layer_decay ** (layers - 1 - int(name.split(".")[3]))
     if name.startswith("bert.embeddings."):
-        return layer_decay ** layers
+        return layer_decay**layers
     if name.startswith("classifier.wide."):
         return WIDE_FACTOR
     return head_factor if name.startswith("classifier.") else 1.0
@@ -50,9 +58,13 @@ class FiniteGuard:
 
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device):
         self.optimizer = optimizer
-        self.bad = torch.zeros(3, dtype=torch.float64, device=device)  # step (0: none yet), loss, gradient norm
+        self.bad = torch.zeros(
+            3, dtype=torch.float64, device=device
+        )  # step (0: none yet), loss, gradient norm
 
-    def watch(self, step: int, loss: Tensor, grad_norm: Tensor, scaler: torch.amp.GradScaler) -> None:
+    def watch(
+        self, step: int, loss: Tensor, grad_norm: Tensor, scaler: torch.amp.GradScaler
+    ) -> None:
         """Look at a step between its gradients and its update. A scaler that can still lower its scale deals with gradients alone."""
         scaled = scaler.is_enabled() and scaler.get_scale() > 1
         finite = loss.isfinite() if scaled else loss.isfinite() & grad_norm.isfinite()
@@ -65,8 +77,10 @@ class FiniteGuard:
         """ValueError that names the first bad step, if there was one. It waits for the device."""
         step, loss, grad_norm = self.bad.tolist()
         if step:
-            raise ValueError(f"step {step:.0f}: loss {loss}, gradient norm {grad_norm}; the weights are still those of step {step - 1:.0f}, "
-                             f"the last checkpoint is of step {saved_at}. A lower --lr or --amp none may help")
+            raise ValueError(
+                f"step {step:.0f}: loss {loss}, gradient norm {grad_norm}; the weights are still those of step {step - 1:.0f}, "
+                f"the last checkpoint is of step {saved_at}. A lower --lr or --amp none may help"
+            )
 
 
 def learning_rate(step: int, total_steps: int, peak: float, warmup: float, schedule: str) -> float:
@@ -77,7 +91,9 @@ def learning_rate(step: int, total_steps: int, peak: float, warmup: float, sched
     warmup_steps = math.ceil(warmup * total_steps)
     if step <= warmup_steps:
         return peak * step / warmup_steps
-    left = (total_steps - step) / max(total_steps - warmup_steps, 1)  # 1 after the warm-up, 0 at the last step
+    left = (total_steps - step) / max(
+        total_steps - warmup_steps, 1
+    )  # 1 after the warm-up, 0 at the last step
     if schedule == "linear":
         return peak * left
     if schedule == "cosine":
@@ -90,10 +106,17 @@ def learning_rate(step: int, total_steps: int, peak: float, warmup: float, sched
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """AdamW's state as 'exp_avg/PARAMETER', 'exp_avg_sq/PARAMETER', 'step/PARAMETER'."""
-    return {f"{part}/{name}": tensor for name, p in model.named_parameters() if p in optimizer.state for part, tensor in optimizer.state[p].items()}
+    return {
+        f"{part}/{name}": tensor
+        for name, p in model.named_parameters()
+        if p in optimizer.state
+        for part, tensor in optimizer.state[p].items()
+    }
 
 
-def load_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def load_optimizer_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
+) -> None:
     """The reverse of `optimizer_tensors`."""
     parameters = dict(model.named_parameters())
     for key, tensor in tensors.items():

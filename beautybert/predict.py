@@ -43,19 +43,27 @@ class Config:
     column: str = option("ingredients", "the column of --input that holds the lists")
     output: str | None = option(None, "CSV to write; without it the answers are printed")
     top_k: int = option(1, "how many labels to name")
-    explain: bool = option(False, "of --ingredients: leave out each ingredient in turn and show what that does to the probability")
+    explain: bool = option(
+        False,
+        "of --ingredients: leave out each ingredient in turn and show what that does to the probability",
+    )
     force: bool = option(False, "overwrite --output")
 
 
-def probabilities_of(classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
+def probabilities_of(
+    classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str]
+) -> np.ndarray:
     """Calibrated probabilities (texts, C) of clean lists. Which texts share a batch changes nothing but rounding."""
     special, room = special_ids(tokenizer), classifier.max_length - 2
-    ids = [cut_head_and_tail(encoding.ids, room) for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+    ids = [
+        cut_head_and_tail(encoding.ids, room)
+        for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    ]
     examples = [Example(np.array([special["[CLS]"], *row, special["[SEP]"]]), 0) for row in ids]
     result = np.zeros((len(texts), len(classifier.labels)))
     by_length = sorted(range(len(texts)), key=lambda i: len(examples[i].ids))
     for start in range(0, len(by_length), BATCH):
-        chosen = by_length[start: start + BATCH]
+        chosen = by_length[start : start + BATCH]
         batch = labelled_batch([examples[i] for i in chosen])
         with torch.no_grad():
             logits = classifier.model(batch.input_ids, batch.position_ids, batch.segments).double()
@@ -63,7 +71,9 @@ def probabilities_of(classifier: Classifier, tokenizer: Tokenizer, texts: Sequen
     return result
 
 
-def answers(classifier: Classifier, tokenizer: Tokenizer, cells: Sequence[object], top_k: int) -> list[dict]:
+def answers(
+    classifier: Classifier, tokenizer: Tokenizer, cells: Sequence[object], top_k: int
+) -> list[dict]:
     """For each raw cell prediction, probability, prediction_2 ..., reason; without a list the first are empty and the reason says why."""
     lists = [parse_ingredients(cell) for cell in cells]
     usable = [i for i, ingredients in enumerate(lists) if not ingredients.reason]
@@ -72,22 +82,34 @@ def answers(classifier: Classifier, tokenizer: Tokenizer, cells: Sequence[object
     for i, row in zip(usable, probabilities):
         for place, label_id in enumerate(np.argsort(-row, kind="stable")[:top_k], start=1):
             end = "" if place == 1 else f"_{place}"
-            rows[i] |= {f"prediction{end}": classifier.labels[label_id], f"probability{end}": round(float(row[label_id]), 6)}
+            rows[i] |= {
+                f"prediction{end}": classifier.labels[label_id],
+                f"probability{end}": round(float(row[label_id]), 6),
+            }
     return rows
 
 
 def _empty_answer(top_k: int, reason: str) -> dict:
-    names = [name + ("" if place == 1 else f"_{place}") for place in range(1, top_k + 1) for name in ("prediction", "probability")]
+    names = [
+        name + ("" if place == 1 else f"_{place}")
+        for place in range(1, top_k + 1)
+        for name in ("prediction", "probability")
+    ]
     return {**dict.fromkeys(names, ""), "reason": reason}
 
 
-def influences(classifier: Classifier, tokenizer: Tokenizer, ingredients: Ingredients) -> list[tuple[str, float]]:
+def influences(
+    classifier: Classifier, tokenizer: Tokenizer, ingredients: Ingredients
+) -> list[tuple[str, float]]:
     """(ingredient, how much the probability of the predicted label falls without it), the largest fall first.
 
     Each ingredient is left out in turn (occlusion; Li, Monroe & Jurafsky 2016, arXiv:1612.08220).
     """
     names = ingredients.names
-    texts = [str(ingredients)] + [str(Ingredients(names[:i] + names[i + 1:], ingredients.may_contain)) for i in range(len(names))]
+    texts = [str(ingredients)] + [
+        str(Ingredients(names[:i] + names[i + 1 :], ingredients.may_contain))
+        for i in range(len(names))
+    ]
     probabilities = probabilities_of(classifier, tokenizer, texts)
     falls = probabilities[0].max() - probabilities[1:, probabilities[0].argmax()]
     return sorted(zip(names, falls.tolist()), key=lambda pair: -pair[1])
@@ -102,7 +124,9 @@ def read_rows(path: Path, column: str, added: Sequence[str]) -> Iterator[pd.Data
     for encoding in ENCODINGS:
         try:
             with pd.read_csv(path, encoding=encoding, **options) as parts:
-                columns = [list(part.columns) for part in parts][0]  # to the end, as the encoding may fail anywhere
+                columns = [list(part.columns) for part in parts][
+                    0
+                ]  # to the end, as the encoding may fail anywhere
             break
         except UnicodeDecodeError:
             continue
@@ -111,20 +135,30 @@ def read_rows(path: Path, column: str, added: Sequence[str]) -> Iterator[pd.Data
         except (pd.errors.ParserError, pd.errors.EmptyDataError, IsADirectoryError) as error:
             raise ValueError(f"--input {path} is no readable CSV: {error}") from None
     if column not in columns:
-        raise ValueError(f"--input {path} has no column {column!r}; it has {', '.join(columns)}. Name one with --column")
+        raise ValueError(
+            f"--input {path} has no column {column!r}; it has {', '.join(columns)}. Name one with --column"
+        )
     taken = [name for name in added if name in columns]
     if taken:
-        raise ValueError(f"--input {path} already has the column {', '.join(taken)}, which the answers would take; rename it")
+        raise ValueError(
+            f"--input {path} already has the column {', '.join(taken)}, which the answers would take; rename it"
+        )
     with pd.read_csv(path, encoding=encoding, **options) as parts:
         yield from parts
 
 
-def answer_table(config: Config, classifier: Classifier, tokenizer: Tokenizer, top_k: int, file: TextIO) -> tuple[int, int]:
+def answer_table(
+    config: Config, classifier: Classifier, tokenizer: Tokenizer, top_k: int, file: TextIO
+) -> tuple[int, int]:
     """Write --input and its answers to an open file; returns the rows and those without a list."""
     total = unanswered = 0
     columns = list(_empty_answer(top_k, ""))
     for number, part in enumerate(read_rows(Path(config.input), config.column, columns)):
-        found = pd.DataFrame(answers(classifier, tokenizer, part[config.column].tolist(), top_k), index=part.index, columns=columns)
+        found = pd.DataFrame(
+            answers(classifier, tokenizer, part[config.column].tolist(), top_k),
+            index=part.index,
+            columns=columns,
+        )
         total, unanswered = total + len(part), unanswered + int((found["reason"] != "").sum())
         pd.concat([part, found], axis=1).to_csv(file, index=False, header=number == 0)
     return total, unanswered
@@ -142,7 +176,9 @@ def main(config: Config) -> None:
     if config.output and Path(config.output).exists() and not config.force:
         problems.append(f"--output {config.output} exists; add --force to overwrite it")
     if config.output and not Path(config.output).absolute().parent.is_dir():
-        problems.append(f"--output {config.output}: there is no folder {Path(config.output).parent}")
+        problems.append(
+            f"--output {config.output}: there is no folder {Path(config.output).parent}"
+        )
     if config.top_k < 1:
         problems.append(f"--top-k must be at least 1, not {config.top_k}")
     if not Path(config.model).is_dir():
@@ -156,7 +192,9 @@ def main(config: Config) -> None:
         if ingredients.reason:
             raise ValueError(f"--ingredients holds no ingredient list: {ingredients.reason}")
         if config.explain and len(ingredients.names) > MAX_EXPLAINED:
-            raise ValueError(f"--explain leaves out each ingredient in turn and takes at most {MAX_EXPLAINED}, not {len(ingredients.names):,}")
+            raise ValueError(
+                f"--explain leaves out each ingredient in turn and takes at most {MAX_EXPLAINED}, not {len(ingredients.names):,}"
+            )
         answer = answers(classifier, tokenizer, [config.ingredients], top_k)[0]
         for end in ["", *(f"_{place}" for place in range(2, top_k + 1))]:
             print(f"{answer[f'probability{end}']:6.1%}  {answer[f'prediction{end}']}")

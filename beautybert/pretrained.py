@@ -21,8 +21,15 @@ from torch import Tensor, nn
 
 from beautybert.model import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
-HUB_FILES = ["config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json",
-             "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+HUB_FILES = [
+    "config.json",
+    "model.safetensors",
+    "model-*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+]
 CONVERT = "python -c \"from transformers import BertForMaskedLM as M; M.from_pretrained('NAME').save_pretrained('FOLDER')\""
 ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
 
@@ -51,12 +58,16 @@ def resolve(name: str) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise ValueError(f"--init {name}: {'is a file; name its folder' if folder.exists() else 'no such folder'}")
+        raise ValueError(
+            f"--init {name}: {'is a file; name its folder' if folder.exists() else 'no such folder'}"
+        )
     try:
         return Path(snapshot_download(name, allow_patterns=HUB_FILES))
     except Exception as error:  # a library boundary: network, authorisation, name, disk
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise ValueError(f"--init {name}: no such folder here, and the hub says: {reason}") from None
+        raise ValueError(
+            f"--init {name}: no such folder here, and the hub says: {reason}"
+        ) from None
 
 
 def read_config(folder: Path) -> BertConfig:
@@ -80,13 +91,24 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         paths = [folder / "model.safetensors"]
     elif index.is_file():
         try:
-            paths = [folder / name for name in sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))]
+            paths = [
+                folder / name
+                for name in sorted(
+                    set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+                )
+            ]
         except (ValueError, KeyError, AttributeError) as error:
             raise ValueError(f"{index}: broken ({error!r})") from None
     else:
-        pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
-        raise ValueError(f"{folder} has no model.safetensors{', only ' + pickles[0] if pickles else ''}. "
-                         f"Pickled weights (.bin, .pt) are not read, as they can run code when opened. Convert them where you trust them: {CONVERT}")
+        pickles = sorted(
+            path.name
+            for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt")
+            for path in folder.glob(pattern)
+        )
+        raise ValueError(
+            f"{folder} has no model.safetensors{', only ' + pickles[0] if pickles else ''}. "
+            f"Pickled weights (.bin, .pt) are not read, as they can run code when opened. Convert them where you trust them: {CONVERT}"
+        )
     weights: dict[str, Tensor] = {}
     for path in paths:
         try:
@@ -107,27 +129,38 @@ def canonical_keys(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[
     """
     renamed, unused = {}, []
     for key, tensor in weights.items():
-        name = key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        name = key.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+            "LayerNorm.beta", "LayerNorm.bias"
+        )
         name = "bert." + name if name.startswith(ENCODER_PARTS) else name
         if name.endswith("embeddings.position_ids") or name.startswith("cls.seq_relationship."):
             unused.append(key)
         else:
             renamed[name] = tensor
-    for copy, original in (("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
-                           ("cls.predictions.decoder.bias", "cls.predictions.bias")):
+    for copy, original in (
+        ("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
+        ("cls.predictions.decoder.bias", "cls.predictions.bias"),
+    ):
         if copy not in renamed:
             continue
         if original not in renamed:
             renamed[original] = renamed.pop(copy)
         elif not torch.equal(renamed[copy], renamed[original]):
-            raise ValueError(f"{copy} differs from {original}: a decoder that is not tied to the embeddings is not supported")
+            raise ValueError(
+                f"{copy} differs from {original}: a decoder that is not tied to the embeddings is not supported"
+            )
         else:
             del renamed[copy]
             unused.append(copy)
     return renamed, unused
 
 
-def load_weights(model: nn.Module, weights: dict[str, Tensor], may_be_new: tuple[str, ...] = (), unused: tuple[str, ...] = ()) -> LoadReport:
+def load_weights(
+    model: nn.Module,
+    weights: dict[str, Tensor],
+    may_be_new: tuple[str, ...] = (),
+    unused: tuple[str, ...] = (),
+) -> LoadReport:
     """Copy canonical weights into the model, in fp32; only names that begin with `may_be_new` may be absent.
 
     ValueError names every tensor that is foreign, missing or of another shape than the model's.
@@ -141,8 +174,11 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], may_be_new: tuple
         problems.append(f"{len(foreign)} tensors that this model does not have: {_some(foreign)}")
     if lost:
         problems.append(f"{len(lost)} tensors are missing: {_some(lost)}")
-    problems += [f"{key} has shape {tuple(weights[key].shape)}, config.json asks for {tuple(wanted[key].shape)}"
-                 for key in wanted if key in weights and weights[key].shape != wanted[key].shape][:3]
+    problems += [
+        f"{key} has shape {tuple(weights[key].shape)}, config.json asks for {tuple(wanted[key].shape)}"
+        for key in wanted
+        if key in weights and weights[key].shape != wanted[key].shape
+    ][:3]
     if problems:
         raise ValueError("the weights do not fit: " + "; ".join(problems))
     with torch.no_grad():
@@ -161,7 +197,9 @@ def read_masked_lm(folder: Path, config: BertConfig) -> tuple[BertForMaskedLM, L
         raise ValueError(f"{folder}: {error}") from None
 
 
-def add_word_embeddings(model: BertForMaskedLM, known_ids: int, pieces: Sequence[Sequence[int]]) -> BertConfig:
+def add_word_embeddings(
+    model: BertForMaskedLM, known_ids: int, pieces: Sequence[Sequence[int]]
+) -> BertConfig:
     """Append a word for each entry of `pieces`, the ids of the tokens that it was cut into before; returns the config of the longer model.
 
     They follow the first `known_ids` ids, those that have a token; rows beyond, which some checkpoints are padded with, are given up.
@@ -174,13 +212,17 @@ def add_word_embeddings(model: BertForMaskedLM, known_ids: int, pieces: Sequence
         new_biases = torch.stack([head.bias[list(ids)].mean() for ids in pieces])  # (words,)
         weight = torch.cat([words.weight[:known_ids], new_rows])  # (V, D)
         bias = torch.cat([head.bias[:known_ids], new_biases])  # (V,)
-    model.bert.embeddings.word_embeddings = nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=words.padding_idx)
+    model.bert.embeddings.word_embeddings = nn.Embedding.from_pretrained(
+        weight, freeze=False, padding_idx=words.padding_idx
+    )
     head.bias = nn.Parameter(bias)
     model.config = replace(model.config, vocab_size=len(weight))
     return model.config
 
 
-def start_classifier(folder: Path, config: BertConfig, labels: Sequence[str], head: str) -> tuple[BertForSequenceClassification, LoadReport]:
+def start_classifier(
+    folder: Path, config: BertConfig, labels: Sequence[str], head: str
+) -> tuple[BertForSequenceClassification, LoadReport]:
     """A classifier from any BERT checkpoint folder: what its head needs and the checkpoint lacks is new.
 
     A masked-LM head or pooler that this head has no use for is reported as unused. ValueError for a classifier with other labels or another head.
@@ -190,18 +232,26 @@ def start_classifier(folder: Path, config: BertConfig, labels: Sequence[str], he
         described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         theirs = _labels_of(described)
         if theirs != list(labels):
-            raise ValueError(f"{folder} holds a classifier for other labels (only there: {_some(sorted(set(theirs) - set(labels)))}; only here: "
-                             f"{_some(sorted(set(labels) - set(theirs)))}); start from the model that it was trained from")
+            raise ValueError(
+                f"{folder} holds a classifier for other labels (only there: {_some(sorted(set(theirs) - set(labels)))}; only here: "
+                f"{_some(sorted(set(labels) - set(theirs)))}); start from the model that it was trained from"
+            )
         its_head = described.get("head", "pooler")
         if its_head != head:
-            raise ValueError(f"{folder} holds a classifier with the head {its_head}, not {head}; "
-                             f"give --head {its_head}, or start from the model that it was trained from")
+            raise ValueError(
+                f"{folder} holds a classifier with the head {its_head}, not {head}; "
+                f"give --head {its_head}, or start from the model that it was trained from"
+            )
     model = BertForSequenceClassification(config, len(labels), head)
     wanted = model.state_dict()
-    idle = [key for key in weights if key not in wanted and key.startswith(("cls.", "bert.pooler."))]
+    idle = [
+        key for key in weights if key not in wanted and key.startswith(("cls.", "bert.pooler."))
+    ]
     kept = {key: tensor for key, tensor in weights.items() if key not in idle}
     try:
-        return model, load_weights(model, kept, may_be_new=("classifier.", "cls.", "bert.pooler."), unused=(*unused, *idle))
+        return model, load_weights(
+            model, kept, may_be_new=("classifier.", "cls.", "bert.pooler."), unused=(*unused, *idle)
+        )
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
 
@@ -227,34 +277,60 @@ def read_classifier(folder: Path) -> Classifier:
     config = read_config(folder)
     described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     labels = _labels_of(described)
-    if not labels or ("head" not in described and described.get("architectures") != [BertForSequenceClassification.__name__]):
-        raise ValueError(f"{folder} holds no classifier (architectures {described.get('architectures')}); name the folder of a train_cls.py run")
+    if not labels or (
+        "head" not in described
+        and described.get("architectures") != [BertForSequenceClassification.__name__]
+    ):
+        raise ValueError(
+            f"{folder} holds no classifier (architectures {described.get('architectures')}); name the folder of a train_cls.py run"
+        )
     model = BertForSequenceClassification(config, len(labels), described.get("head", "pooler"))
     try:
         load_weights(model, canonical_keys(read_weights(folder))[0])
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
-    return Classifier(model.eval(), labels, described.get("calibration_temperature", 1.0), described.get("max_list_length", config.max_position_embeddings))
+    return Classifier(
+        model.eval(),
+        labels,
+        described.get("calibration_temperature", 1.0),
+        described.get("max_list_length", config.max_position_embeddings),
+    )
 
 
-def classifier_fields(labels: Sequence[str], head: str, temperature: float, max_length: int) -> dict:
+def classifier_fields(
+    labels: Sequence[str], head: str, temperature: float, max_length: int
+) -> dict:
     """What config.json says of a classifier beyond its encoder; `temperature` and `max_length` would be generation settings to transformers.
 
     `architectures` is what transformers makes of the folder: with another head than the pooler the encoder alone.
     """
-    return {"architectures": ["BertForSequenceClassification" if head == "pooler" else "BertModel"],
-            "id2label": {str(i): label for i, label in enumerate(labels)}, "label2id": {label: i for i, label in enumerate(labels)},
-            "problem_type": "single_label_classification", "head": head, "calibration_temperature": temperature, "max_list_length": max_length}
+    return {
+        "architectures": ["BertForSequenceClassification" if head == "pooler" else "BertModel"],
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "problem_type": "single_label_classification",
+        "head": head,
+        "calibration_temperature": temperature,
+        "max_list_length": max_length,
+    }
 
 
-def write_model(folder: Path, model: nn.Module, config: BertConfig, more: dict | None = None) -> None:
+def write_model(
+    folder: Path, model: nn.Module, config: BertConfig, more: dict | None = None
+) -> None:
     """Write model.safetensors (fp32) and config.json, with the fields `more`, so that transformers and `read_weights` open them."""
     folder.mkdir(parents=True, exist_ok=True)
     described = {"architectures": [type(model).__name__], **config.to_dict(), **(more or {})}
     (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     unfinished = folder / "model.safetensors.unfinished"
-    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}, unfinished, metadata={"format": "pt"})
-    shutil.copymode(folder / "config.json", unfinished)  # safetensors makes files that only their owner can read
+    save_file(
+        {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()},
+        unfinished,
+        metadata={"format": "pt"},
+    )
+    shutil.copymode(
+        folder / "config.json", unfinished
+    )  # safetensors makes files that only their owner can read
     os.replace(unfinished, folder / "model.safetensors")
 
 

@@ -18,7 +18,10 @@ import pandas as pd
 
 from beautybert.ingredients import letters_of, parse_ingredients
 
-SOURCES = {"cosmetics": ("Label", "Brand", "Ingredients"), "sephora": ("category", "brand", "ingredients")}  # columns: label, brand, list
+SOURCES = {
+    "cosmetics": ("Label", "Brand", "Ingredients"),
+    "sephora": ("category", "brand", "ingredients"),
+}  # columns: label, brand, list
 SCHEMES = ("full", "canonical", "group")
 SPLITS = {"train": 0.8, "valid": 0.1, "test": 0.1}
 ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")  # the last one reads anything
@@ -46,14 +49,20 @@ class ProductCounts:
 
     def __str__(self) -> str:
         read = sum(self.rows.values())
-        lines = [f"{read:,} rows ({', '.join(f'{n:,} {source}' for source, n in self.rows.items())}), {read - sum(self.dropped.values()):,} used; dropped: "
-                 + ", ".join(f"{n:,} {reason}" for reason, n in self.dropped.most_common() if n)]
+        lines = [
+            f"{read:,} rows ({', '.join(f'{n:,} {source}' for source, n in self.rows.items())}), {read - sum(self.dropped.values()):,} used; dropped: "
+            + ", ".join(f"{n:,} {reason}" for reason, n in self.dropped.most_common() if n)
+        ]
         if self.rare:
-            lines.append(f"  {len(self.rare)} labels with too few lists: " + ", ".join(f"{label} ({n})" for label, n in sorted(self.rare.items())))
+            lines.append(
+                f"  {len(self.rare)} labels with too few lists: "
+                + ", ".join(f"{label} ({n})" for label, n in sorted(self.rare.items()))
+            )
         return "\n".join(lines)
 
 
 # ---------------------------------------------------------------------------------------------- reading
+
 
 def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """A CSV file as text cells, in the first of `ENCODINGS` that reads it. Empty cells are ''.
@@ -62,7 +71,9 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """
     for encoding in ENCODINGS:
         try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding=encoding, index_col=False)
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, encoding=encoding, index_col=False
+            )
             break
         except UnicodeDecodeError:
             continue
@@ -72,7 +83,9 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
             raise ValueError(f"{path} is no readable CSV: {error}") from None
     missing = [column for column in columns if column not in table]
     if missing:
-        raise ValueError(f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}")
+        raise ValueError(
+            f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}"
+        )
     return table
 
 
@@ -88,25 +101,37 @@ def read_label_map(path: str | Path, scheme: str) -> dict[str, str]:
     return dict(zip(table["label"], table["label" if scheme == "full" else scheme]))
 
 
-def read_products(cosmetics: str | Path, sephora: str | Path, label_table: str | Path) -> tuple[list[Product], ProductCounts]:
+def read_products(
+    cosmetics: str | Path, sephora: str | Path, label_table: str | Path
+) -> tuple[list[Product], ProductCounts]:
     """Every list once for each label that the files give it.
 
     ValueError for an unreadable table, a label that `label_table` does not know, a table without any list.
     """
     known, counts, products, cells = read_label_map(label_table, "full"), ProductCounts(), [], []
-    for (source, (label_column, brand_column, list_column)), path in zip(SOURCES.items(), (cosmetics, sephora)):
+    for (source, (label_column, brand_column, list_column)), path in zip(
+        SOURCES.items(), (cosmetics, sephora)
+    ):
         table = read_table(path, SOURCES[source])
         unknown = sorted(set(table[label_column]) - set(known))
         if unknown:
-            raise ValueError(f"{path}: label {', '.join(map(repr, unknown[:5]))} is not in {label_table}; add a line with its canonical name and group there")
+            raise ValueError(
+                f"{path}: label {', '.join(map(repr, unknown[:5]))} is not in {label_table}; add a line with its canonical name and group there"
+            )
         before = len(products)
-        for row, (label, brand, cell) in enumerate(zip(table[label_column], table[brand_column], table[list_column])):
+        for row, (label, brand, cell) in enumerate(
+            zip(table[label_column], table[brand_column], table[list_column])
+        ):
             counts.rows[source] += 1
             ingredients = parse_ingredients(cell)
             if ingredients.reason:
                 counts.dropped[ingredients.reason] += 1
                 continue
-            products.append(Product(source, row, brand.casefold().strip(), str(ingredients), ingredients.key, label))
+            products.append(
+                Product(
+                    source, row, brand.casefold().strip(), str(ingredients), ingredients.key, label
+                )
+            )
             cells.append(cell)
         if len(products) == before:
             raise ValueError(f"{path}: no row has an ingredient list in {list_column!r}")
@@ -143,7 +168,10 @@ def linked_keys(pairs: Sequence[tuple[str, str]]) -> list[str]:
 
 # ---------------------------------------------------------------------------------------------- splitting
 
-def split_products(products: Sequence[Product], by: str, rng: np.random.Generator) -> dict[str, list[Product]]:
+
+def split_products(
+    products: Sequence[Product], by: str, rng: np.random.Generator
+) -> dict[str, list[Product]]:
     """Training, validation and test in the shares of `SPLITS`, stratified by label, with no list (by 'list') or no brand ('brand') on two sides.
 
     Groups of products are dealt out by iterative stratification (Sechidis et al. 2011): the rarest label first, each group to the
@@ -176,7 +204,9 @@ def _deal(groups: dict[str, list[Product]], rng: np.random.Generator) -> dict[st
         for label in {product.label: None for product in groups[name]}:
             having[label].append(name)
     totals = Counter(product.label for group in groups.values() for product in group)
-    wanted = {label: {side: share * n for side, share in SPLITS.items()} for label, n in totals.items()}
+    wanted = {
+        label: {side: share * n for side, share in SPLITS.items()} for label, n in totals.items()
+    }
     room = {side: share * sum(totals.values()) for side, share in SPLITS.items()}
     side_of: dict[str, str] = {}
     for label in sorted(totals, key=lambda label: (totals[label], label)):
@@ -188,41 +218,68 @@ def _deal(groups: dict[str, list[Product]], rng: np.random.Generator) -> dict[st
             room[side] -= len(groups[name])
             for product in groups[name]:
                 wanted[product.label][side] -= 1
-    for label, members in having.items():  # a label whose groups all went elsewhere for the sake of another label
+    for (
+        label,
+        members,
+    ) in having.items():  # a label whose groups all went elsewhere for the sake of another label
         if not any(side_of[name] == "train" for name in members):
             side_of[members[0]] = "train"
     return side_of
 
 
-def relabel(sides: dict[str, list[Product]], names: dict[str, str], min_per_label: int,
-            counts: ProductCounts) -> tuple[dict[str, list[Product]], ProductCounts]:
+def relabel(
+    sides: dict[str, list[Product]],
+    names: dict[str, str],
+    min_per_label: int,
+    counts: ProductCounts,
+) -> tuple[dict[str, list[Product]], ProductCounts]:
     """The products under the `names` of their labels (`read_label_map`), and `counts` with what that costs: products without a name, and
     labels with fewer than `min_per_label` lists on all sides together, are left out.
 
     ValueError for fewer than two labels, a label with fewer lists than there are sides, and a side that would be empty.
     """
     given = sum(map(len, sides.values()))
-    named = {side: [replace(product, label=names[product.label]) for product in products if names[product.label]] for side, products in sides.items()}
-    unique = {side: without_repeats(products) for side, products in named.items()}  # two labels of one list may have got the same name
+    named = {
+        side: [
+            replace(product, label=names[product.label])
+            for product in products
+            if names[product.label]
+        ]
+        for side, products in sides.items()
+    }
+    unique = {
+        side: without_repeats(products) for side, products in named.items()
+    }  # two labels of one list may have got the same name
     lists = Counter(product.label for products in unique.values() for product in products)
     rare = {label: n for label, n in lists.items() if n < min_per_label}
-    kept = {side: [product for product in products if product.label not in rare] for side, products in unique.items()}
+    kept = {
+        side: [product for product in products if product.label not in rare]
+        for side, products in unique.items()
+    }
 
     dropped = Counter(counts.dropped)
-    dropped["list that training has under another brand"] += counts.rows.total() - dropped.total() - given
+    dropped["list that training has under another brand"] += (
+        counts.rows.total() - dropped.total() - given
+    )
     dropped["label is no product type"] += given - sum(map(len, named.values()))
     dropped["same list and label again"] += sum(map(len, named.values())) - lists.total()
     dropped["label with too few lists"] += sum(rare.values())
 
     if len(lists) - len(rare) < 2:
-        raise ValueError(f"only {len(lists) - len(rare)} label(s) with at least --min-per-label {min_per_label} lists: nothing to tell apart")
+        raise ValueError(
+            f"only {len(lists) - len(rare)} label(s) with at least --min-per-label {min_per_label} lists: nothing to tell apart"
+        )
     few = {label: n for label, n in lists.items() if min_per_label <= n < len(SPLITS)}
     if few:
         examples = ", ".join(f"{label!r} ({n})" for label, n in sorted(few.items())[:5])
-        raise ValueError(f"too few lists for {len(SPLITS)} sides: {examples}; raise --min-per-label to {len(SPLITS)}")
+        raise ValueError(
+            f"too few lists for {len(SPLITS)} sides: {examples}; raise --min-per-label to {len(SPLITS)}"
+        )
     empty = [side for side, products in kept.items() if not products]
     if empty:
-        raise ValueError(f"{sum(map(len, kept.values()))} products leave {' and '.join(empty)} empty: more lists are needed, with --split brand more brands")
+        raise ValueError(
+            f"{sum(map(len, kept.values()))} products leave {' and '.join(empty)} empty: more lists are needed, with --split brand more brands"
+        )
     return kept, ProductCounts(counts.rows, dropped, rare)
 
 
@@ -242,16 +299,27 @@ def check_unread(run_folder: Path, products: Iterable[Product]) -> None:
             return  # no run of ours
         for path in (*paths, str(folder / "train_lists.txt")):
             if path.endswith(".txt") and Path(path).is_file():
-                read = held_out.intersection(map(letters_of, Path(path).read_text(encoding="utf-8", errors="replace").splitlines()))
+                read = held_out.intersection(
+                    map(
+                        letters_of,
+                        Path(path).read_text(encoding="utf-8", errors="replace").splitlines(),
+                    )
+                )
                 if read:
-                    raise ValueError(f"{folder} was trained on {path}, which holds {len(read):,} lists of this run's validation and test sides; "
-                                     "use the --split and --split-seed of the run that wrote it")
+                    raise ValueError(
+                        f"{folder} was trained on {path}, which holds {len(read):,} lists of this run's validation and test sides; "
+                        "use the --split and --split-seed of the run that wrote it"
+                    )
         folder = before
 
 
 def splits_fingerprint(sides: dict[str, list[Product]]) -> str:
     """A hash of every product, its text, label and side: of all that the files, the cleaning and the split decide."""
-    rows = [(side, p.source, p.row, p.label, p.text) for side, products in sides.items() for p in products]
+    rows = [
+        (side, p.source, p.row, p.label, p.text)
+        for side, products in sides.items()
+        for p in products
+    ]
     return hashlib.blake2b(json.dumps(rows).encode(), digest_size=8).hexdigest()
 
 
@@ -267,9 +335,12 @@ def check_splits(sides: dict[str, list[Product]], by: str) -> str:
     untrained = (labels["valid"] | labels["test"]) - labels["train"]
     assert not overlap and not untrained and not (by == "brand" and shared_brands)
     total = sum(sizes.values())
-    return (f"{', '.join(f'{side} {n:,} ({n / total:.1%})' for side, n in sizes.items())}; {len(labels['train'])} labels, "
-            f"{len(labels['test'])} of them in test; "
-            f"lists on two sides {overlap}, labels without training {len(untrained)}" + (f", brands on two sides {shared_brands}" if by == "brand" else ""))
+    return (
+        f"{', '.join(f'{side} {n:,} ({n / total:.1%})' for side, n in sizes.items())}; {len(labels['train'])} labels, "
+        f"{len(labels['test'])} of them in test; "
+        f"lists on two sides {overlap}, labels without training {len(untrained)}"
+        + (f", brands on two sides {shared_brands}" if by == "brand" else "")
+    )
 
 
 def label_list(sides: dict[str, list[Product]]) -> list[str]:

@@ -21,16 +21,30 @@ class RunLog:
     On a terminal there is a progress bar, elsewhere a plain line for each `step` call.
     """
 
-    def __init__(self, folder: Path, first_step: int, total_steps: int, enabled: bool = True, tensorboard: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        first_step: int,
+        total_steps: int,
+        enabled: bool = True,
+        tensorboard: bool = False,
+    ):
         self.enabled = enabled
         if not enabled:
             return
         self.total_steps, self.first_step, self.began = total_steps, first_step, time.perf_counter()
         self.file = open(folder / "metrics.jsonl", "a", encoding="utf-8")
-        self.bar = tqdm(total=total_steps, initial=first_step, unit="step", dynamic_ncols=True, disable=not sys.stderr.isatty())
+        self.bar = tqdm(
+            total=total_steps,
+            initial=first_step,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+        )
         self.board = None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
+
             self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, split: str, **values) -> None:
@@ -52,8 +66,14 @@ class RunLog:
             self.bar.set_postfix_str(text, refresh=False)
             self.bar.update(step - self.bar.n)
             return
-        left = (time.perf_counter() - self.began) / (step - self.first_step) * (self.total_steps - step)
-        print(f"step {step}/{self.total_steps}  {text}  {tqdm.format_interval(left)} left", flush=True)
+        left = (
+            (time.perf_counter() - self.began)
+            / (step - self.first_step)
+            * (self.total_steps - step)
+        )
+        print(
+            f"step {step}/{self.total_steps}  {text}  {tqdm.format_interval(left)} left", flush=True
+        )
 
     def say(self, text: str) -> None:
         """Print without disturbing the bar."""
@@ -90,16 +110,25 @@ def cut_back(folder: Path, step: int) -> None:
 UNPROFILED_STEPS, PROFILED_STEPS = 3, 3
 
 
-def largest_items(averages: Sequence, on_gpu: bool, count: int = 10) -> tuple[float, list[tuple[float, str]]]:
+def largest_items(
+    averages: Sequence, on_gpu: bool, count: int = 10
+) -> tuple[float, list[tuple[float, str]]]:
     """Of torch.profiler's averages the microseconds in all, and (microseconds, name) of the `count` items that take the most.
 
     On a GPU only its kernels and copies count: the operations that launched them carry the same time once more.
     """
     if on_gpu:
-        times = [(item.self_device_time_total, item.key) for item in averages
-                 if item.device_type != torch.autograd.DeviceType.CPU and not item.is_user_annotation]
+        times = [
+            (item.self_device_time_total, item.key)
+            for item in averages
+            if item.device_type != torch.autograd.DeviceType.CPU and not item.is_user_annotation
+        ]
     else:
-        times = [(item.self_cpu_time_total, item.key) for item in averages if not item.key.startswith("ProfilerStep")]
+        times = [
+            (item.self_cpu_time_total, item.key)
+            for item in averages
+            if not item.key.startswith("ProfilerStep")
+        ]
     return sum(microseconds for microseconds, _ in times), sorted(times, reverse=True)[:count]
 
 
@@ -121,13 +150,23 @@ def profiler(log: RunLog, folder: Path, enabled: bool) -> Iterator[torch.profile
         profile.export_chrome_trace(str(folder / "profile.json"))
         on_gpu = torch.cuda.is_available()
         total, items = largest_items(profile.key_averages(), on_gpu)
-        log.say(f"{'GPU' if on_gpu else 'CPU'} time of a step, {total / PROFILED_STEPS / 1e3:,.1f} ms in all; the trace is {folder / 'profile.json'}")
+        log.say(
+            f"{'GPU' if on_gpu else 'CPU'} time of a step, {total / PROFILED_STEPS / 1e3:,.1f} ms in all; the trace is {folder / 'profile.json'}"
+        )
         for microseconds, name in items:
-            log.say(f"  {microseconds / PROFILED_STEPS / 1e3:10,.1f} ms {microseconds / total:6.1%}  {name[:100]}")
+            log.say(
+                f"  {microseconds / PROFILED_STEPS / 1e3:10,.1f} ms {microseconds / total:6.1%}  {name[:100]}"
+            )
 
-    activities = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * torch.cuda.is_available()
-    schedule = torch.profiler.schedule(wait=UNPROFILED_STEPS - 1, warmup=1, active=PROFILED_STEPS, repeat=1)
-    with torch.profiler.profile(activities=activities, schedule=schedule, on_trace_ready=report) as profile:
+    activities = [torch.profiler.ProfilerActivity.CPU] + [
+        torch.profiler.ProfilerActivity.CUDA
+    ] * torch.cuda.is_available()
+    schedule = torch.profiler.schedule(
+        wait=UNPROFILED_STEPS - 1, warmup=1, active=PROFILED_STEPS, repeat=1
+    )
+    with torch.profiler.profile(
+        activities=activities, schedule=schedule, on_trace_ready=report
+    ) as profile:
         yield profile
     if profile.step_num < UNPROFILED_STEPS + PROFILED_STEPS:
         log.say("--profile: no trace, as it takes six steps and this start made fewer")
@@ -148,7 +187,9 @@ def plot_confusion(folder: Path, confusion, labels: Sequence[str]) -> Path | Non
     inches = max(6.0, 0.16 * len(labels) + 3)
     figure = Figure(figsize=(inches, inches), layout="constrained")
     axes = figure.add_subplot(xlabel="prediction", ylabel="label")
-    axes.imshow(confusion / confusion.sum(1, keepdims=True).clip(min=1), cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(
+        confusion / confusion.sum(1, keepdims=True).clip(min=1), cmap="Blues", vmin=0, vmax=1
+    )
     names = [f"{label} ({count})" for label, count in zip(labels, confusion.sum(1))]
     size = 9 if len(labels) < 40 else 6
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
@@ -162,12 +203,20 @@ def plot_losses(folder: Path) -> Path | None:
     """Draw the losses of metrics.jsonl into loss.png; None, and nothing drawn, without matplotlib (the `plots` extra)."""
     if importlib.util.find_spec("matplotlib") is None:
         return None
-    from matplotlib.figure import Figure  # no pyplot: it would choose a window system for the whole process
+    from matplotlib.figure import (
+        Figure,
+    )  # no pyplot: it would choose a window system for the whole process
 
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="loss (nats a target)")
-    for split, style in (("train", {"linewidth": 0.8, "alpha": 0.7}), ("valid", {"marker": "o", "markersize": 4})):
+    for split, style in (
+        ("train", {"linewidth": 0.8, "alpha": 0.7}),
+        ("valid", {"marker": "o", "markersize": 4}),
+    ):
         points = [(row["step"], row["loss"]) for row in rows if row["split"] == split]
         if points:
             axes.plot(*zip(*points), label=split, **style)

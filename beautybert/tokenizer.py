@@ -13,7 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 ADDED_TOKENS_VERSION = 2  # of what add_words and add_names choose: caches are named by it
@@ -41,7 +50,9 @@ def read_tokenizer(folder: Path | str) -> Tokenizer:
     else:
         raise ValueError(f"{folder} holds neither tokenizer.json nor vocab.txt")
     if not isinstance(tokenizer.model, models.WordPiece):
-        raise ValueError(f"{path} is a {type(tokenizer.model).__name__} tokenizer; BERT needs WordPiece")
+        raise ValueError(
+            f"{path} is a {type(tokenizer.model).__name__} tokenizer; BERT needs WordPiece"
+        )
     missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
     if missing:
         raise ValueError(f"{path} lacks the special tokens {', '.join(missing)}")
@@ -60,15 +71,34 @@ def learn_tokenizer(texts: Callable[[], Iterable[str]], vocab_size: int) -> Toke
     learner = _wordpiece({"[UNK]": 0}, lowercase=True)
     first, later = Counter(), Counter()
     for text in texts():
-        for word, _ in learner.pre_tokenizer.pre_tokenize_str(learner.normalizer.normalize_str(text)):
+        for word, _ in learner.pre_tokenizer.pre_tokenize_str(
+            learner.normalizer.normalize_str(text)
+        ):
             first[word[0]] += 1
             later.update(word[1:])
-    letters = sorted(letter for letter, _ in sorted((first + later).items(), key=lambda item: (-item[1], item[0]))[:MAX_LETTERS])
+    letters = sorted(
+        letter
+        for letter, _ in sorted((first + later).items(), key=lambda item: (-item[1], item[0]))[
+            :MAX_LETTERS
+        ]
+    )
     numbered = [*SPECIAL_TOKENS, *("##" + letter for letter in letters if later[letter])]
-    learner.train_from_iterator(texts(), trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=numbered, initial_alphabet=letters,
-                                                                   limit_alphabet=len(letters), show_progress=False))
-    ids = learner.get_vocab(with_added_tokens=False)  # the learner's own [UNK] keeps its old id among the added ones
-    return _wordpiece({token: id for id, token in enumerate(sorted(ids, key=ids.get))}, lowercase=True)
+    learner.train_from_iterator(
+        texts(),
+        trainers.WordPieceTrainer(
+            vocab_size=vocab_size,
+            special_tokens=numbered,
+            initial_alphabet=letters,
+            limit_alphabet=len(letters),
+            show_progress=False,
+        ),
+    )
+    ids = learner.get_vocab(
+        with_added_tokens=False
+    )  # the learner's own [UNK] keeps its old id among the added ones
+    return _wordpiece(
+        {token: id for id, token in enumerate(sorted(ids, key=ids.get))}, lowercase=True
+    )
 
 
 def add_words(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokenizer:
@@ -78,11 +108,15 @@ def add_words(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokeniz
     words that begin with a new one are cut anew as well. ValueError for a tokenizer that does not cut texts into words, or has added names.
     """
     if tokenizer.pre_tokenizer is None:
-        raise ValueError("the tokenizer has no pre-tokenizer, which BERT's have: it does not say what a word is")
+        raise ValueError(
+            "the tokenizer has no pre-tokenizer, which BERT's have: it does not say what a word is"
+        )
     normalize = tokenizer.normalizer.normalize_str if tokenizer.normalizer else str
     occurrences: Counter[str] = Counter()
     for text in texts:
-        occurrences.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalize(text)))
+        occurrences.update(
+            word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalize(text))
+        )
     chosen = _most_costly(tokenizer, occurrences)[:count]
     described, known = json.loads(tokenizer.to_str()), len(token_list(tokenizer))
     described["model"]["vocab"] |= {word: known + i for i, word in enumerate(chosen)}
@@ -103,7 +137,11 @@ def add_names(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokeniz
     occurrences: Counter[str] = Counter()
     for text in texts:
         occurrences.update(name.strip() for name in re.split(r"(?<=,)(?!\d)", normalize(text))[:-1])
-    names = {name: n for name, n in occurrences.items() if n > 1 and len(name.split()) <= MAX_NAME_WORDS and not re.search(r"[.!?]\s", name)}
+    names = {
+        name: n
+        for name, n in occurrences.items()
+        if n > 1 and len(name.split()) <= MAX_NAME_WORDS and not re.search(r"[.!?]\s", name)
+    }
     chosen = _most_costly(tokenizer, names)[:count]
     longer = Tokenizer.from_str(tokenizer.to_str())
     longer.encode_special_tokens = True
@@ -114,17 +152,26 @@ def add_names(tokenizer: Tokenizer, texts: Iterable[str], count: int) -> Tokeniz
 def _most_costly(tokenizer: Tokenizer, occurrences: dict[str, int]) -> list[str]:
     """The texts that are more than one token, by occurrences times the pieces that one token for each would save; an unknown word is one [UNK]."""
     encoded = tokenizer.encode_batch_fast(list(occurrences), add_special_tokens=False)
-    saved = {text: n * (len(e.ids) - 1) for (text, n), e in zip(occurrences.items(), encoded) if len(e.ids) > 1}
+    saved = {
+        text: n * (len(e.ids) - 1)
+        for (text, n), e in zip(occurrences.items(), encoded)
+        if len(e.ids) > 1
+    }
     return sorted(saved, key=lambda text: (-saved[text], text))
 
 
 def _checked(longer: Tokenizer, tokenizer: Tokenizer, count: int) -> Tokenizer:
     """The longer tokenizer, if it only adds `count` tokens: the library numbers added names anew when words come in before them."""
     known = token_list(tokenizer)
-    if (token_list(longer)[:len(known)] != known or len(longer.get_vocab()) != len(tokenizer.get_vocab()) + count
-            or len(token_list(longer)) != len(known) + count):
-        raise ValueError("tokens cannot be added to this tokenizer, which has names from --add-names already, or an id that no token has; "
-                         "start from the one before")
+    if (
+        token_list(longer)[: len(known)] != known
+        or len(longer.get_vocab()) != len(tokenizer.get_vocab()) + count
+        or len(token_list(longer)) != len(known) + count
+    ):
+        raise ValueError(
+            "tokens cannot be added to this tokenizer, which has names from --add-names already, or an id that no token has; "
+            "start from the one before"
+        )
     return longer
 
 
@@ -133,11 +180,20 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path | str, max_length: int) -
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    lines = (f"[no token {id}]" if token is None else token for id, token in enumerate(token_list(tokenizer)))
+    lines = (
+        f"[no token {id}]" if token is None else token
+        for id, token in enumerate(token_list(tokenizer))
+    )
     (folder / "vocab.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     described = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
-    described |= {"tokenizer_class": "BertTokenizer", "do_lower_case": is_uncased(tokenizer), "model_max_length": max_length}
-    (folder / "tokenizer_config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    described |= {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": is_uncased(tokenizer),
+        "model_max_length": max_length,
+    }
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(described, indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def is_uncased(tokenizer: Tokenizer) -> bool:
@@ -191,11 +247,15 @@ def _from_vocabulary(path: Path, lowercase: bool) -> Tokenizer:
 
 def _wordpiece(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
     """BERT's own cutting of texts, with a saved tokenizer.json that does for others what they expect: [CLS] ... [SEP], ## pieces joined."""
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer = Tokenizer(
+        models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100)
+    )
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.add_special_tokens([token for token in SPECIAL_TOKENS if token in vocabulary])
     if "[CLS]" in vocabulary and "[SEP]" in vocabulary:
-        tokenizer.post_processor = processors.BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
+        tokenizer.post_processor = processors.BertProcessing(
+            ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
+        )
     return tokenizer

@@ -369,30 +369,87 @@ Novarelle|Orsolette|Petrava|Rosmund|Sélune|Tindrel|Umbrielle|Vantello|Wrenfield
 Estrivoss|Fjordane|Glenhollow|Hestera|Ivorelle|Junorra|Kalindre|Lorvient|Maravelle|Nacrelle|Oakhavn|Priorelle|Solennia
 """
 BRAND_ENDINGS = "| Beauty| Skin| Botanics| Labs| Paris| Apothecary| Naturals| Studio| & Co.| Derm| Cosmetics| Atelier| Organics| Essentials| House"
-LINES = ("""
+LINES = (
+    """
 Silk|Calm|Bright|Pure|Deep|Daily|Velvet|Golden|Wild|Soft|Clear|Fresh|First|Midnight|Morning|Coastal|Nordic|Hidden|Gentle|Quiet|Royal|Urban|Alpine
 Crystal|Rose|Honey|Lunar|Solar|Ocean|Forest|Garden|Desert|Winter|Summer|Amber|Pearl|Ruby|Coral|Olive|Lotus|Cloud|Rain|River|Stone|Feather|Secret
 Modern|Simple|Total|Super|Ultra|Double|Active|Perfect|Everyday|Noir|Blanc|Crème|Été|Petal
-""", """
+""",
+    """
 Bloom|Tide|Grove|Ritual|Veil|Dew|Harvest|Glow|Light|Shield|Touch|Balance|Repair|Rescue|Boost|Reset|Renew|Drench|Lift|Comfort|Finish|Drop|Wave
 Whisper|Mist|Spark|Shine|Bliss|Charm|Dream|Muse|Story|Season|Root|Leaf|Seed|Nectar|Elixir|Essence|Remedy|Code|Science|Lab|Theory|Method|Therapy
 Miracle|Energy|Pulse|Haven|Escape|Horizon|Poetry|Silhouette|Couture|Edition|Atelier|Éclat|Nº 5|365
-""")
-SHADES = ("Dusty|Warm|Cool|Bare|Burnt|Smoky|Baby|Spiced|Antique|Frosted|Toasted|Brick|Wine|Honeyed|Deep|Pale|Metallic|Nude",
-          "Rose|Mauve|Cocoa|Copper|Plum|Peach|Coral|Taupe|Bronze|Ruby|Fig|Clay|Almond|Ivory|Caramel|Sienna|Orchid|Fawn|Ember|Onyx")
-COSMETICS_ROWS = {"Moisturizer": 48, "Cleanser": 46, "Face Mask": 43, "Treatment": 41, "Eye cream": 34, "Sun protect": 28}
+""",
+)
+SHADES = (
+    "Dusty|Warm|Cool|Bare|Burnt|Smoky|Baby|Spiced|Antique|Frosted|Toasted|Brick|Wine|Honeyed|Deep|Pale|Metallic|Nude",
+    "Rose|Mauve|Cocoa|Copper|Plum|Peach|Coral|Taupe|Bronze|Ruby|Fig|Clay|Almond|Ivory|Caramel|Sienna|Orchid|Fawn|Ember|Onyx",
+)
+COSMETICS_ROWS = {
+    "Moisturizer": 48,
+    "Cleanser": 46,
+    "Face Mask": 43,
+    "Treatment": 41,
+    "Eye cream": 34,
+    "Sun protect": 28,
+}
 SEPHORA_ROWS = {
-    "Perfume": 50, "Moisturizers": 41, "Face Serums": 37, "Face Wash & Cleansers": 34, "Face Masks": 30, "Value & Gift Sets": 22, "Nail": 21,
-    "Eye Creams & Treatments": 26, "Shampoo": 30, "Conditioner": 27, "Hair Styling Products": 26, "Lipstick": 28, "Foundation": 27, "Blush": 21,
-    "Eye Palettes": 26, "Mascara": 25, "Body Lotions & Body Oils": 25, "Face Sunscreen": 24, "Cologne": 20, "Hair Masks": 23, "Toners": 22,
-    "Body Wash & Shower Gel": 22, "Lip Gloss": 22, "Face Oils": 20, "Hair Spray": 19, "Dry Shampoo": 19, "Lip Balm & Treatment": 20,
-    "Lip Balms & Treatments": 18, "Mini Size": 18, "Face Brushes": 6, "Teeth Whitening": 3, "Lip Plumper": 2, "Lip Sunscreen": 1}
-FREE_OF = "phthalates and coal tar|triclosan and lead|gluten and nuts|oxybenzone and hydroquinone|microbeads and phthalates".split("|")
-CLAIMS = ("Not tested on animals.|Tested by dermatologists.|Made in small batches.|The carton is recyclable.|Developed over two years.|"
-          "Makes a nice gift.|Store in a cool, dry place.|Sold in two sizes.|Keep away from heat.").split("|")
-SIZES = {"face": "1.7 oz/ 50 mL|1 oz/ 30 mL|4.2 oz/ 125 mL|0.5 oz/ 15 mL", "hair": "8.4 oz/ 250 mL|33.8 oz/ 1 L|6.7 oz/ 200 mL|2 oz/ 60 mL",
-         "body": "8 oz/ 236 mL|13.5 oz/ 400 mL|6.7 oz/ 200 mL|3.4 oz/ 100 mL", "scent": "1.7 oz/ 50 mL|3.4 oz/ 100 mL|0.33 oz/ 10 mL|1 oz/ 30 mL",
-         "makeup": "0.12 oz/ 3.5 g|0.33 oz/ 10 mL|0.28 oz/ 8 g|1 oz/ 30 mL", "tool": "1 piece|2 pack|5 pieces|Pack of 3"}
-SIZE_OF = {"eye": "face", "sun": "face", "oil": "face", "tooth": "body", "hairdry": "hair", "spray": "hair"}
+    "Perfume": 50,
+    "Moisturizers": 41,
+    "Face Serums": 37,
+    "Face Wash & Cleansers": 34,
+    "Face Masks": 30,
+    "Value & Gift Sets": 22,
+    "Nail": 21,
+    "Eye Creams & Treatments": 26,
+    "Shampoo": 30,
+    "Conditioner": 27,
+    "Hair Styling Products": 26,
+    "Lipstick": 28,
+    "Foundation": 27,
+    "Blush": 21,
+    "Eye Palettes": 26,
+    "Mascara": 25,
+    "Body Lotions & Body Oils": 25,
+    "Face Sunscreen": 24,
+    "Cologne": 20,
+    "Hair Masks": 23,
+    "Toners": 22,
+    "Body Wash & Shower Gel": 22,
+    "Lip Gloss": 22,
+    "Face Oils": 20,
+    "Hair Spray": 19,
+    "Dry Shampoo": 19,
+    "Lip Balm & Treatment": 20,
+    "Lip Balms & Treatments": 18,
+    "Mini Size": 18,
+    "Face Brushes": 6,
+    "Teeth Whitening": 3,
+    "Lip Plumper": 2,
+    "Lip Sunscreen": 1,
+}
+FREE_OF = "phthalates and coal tar|triclosan and lead|gluten and nuts|oxybenzone and hydroquinone|microbeads and phthalates".split(
+    "|"
+)
+CLAIMS = (
+    "Not tested on animals.|Tested by dermatologists.|Made in small batches.|The carton is recyclable.|Developed over two years.|"
+    "Makes a nice gift.|Store in a cool, dry place.|Sold in two sizes.|Keep away from heat."
+).split("|")
+SIZES = {
+    "face": "1.7 oz/ 50 mL|1 oz/ 30 mL|4.2 oz/ 125 mL|0.5 oz/ 15 mL",
+    "hair": "8.4 oz/ 250 mL|33.8 oz/ 1 L|6.7 oz/ 200 mL|2 oz/ 60 mL",
+    "body": "8 oz/ 236 mL|13.5 oz/ 400 mL|6.7 oz/ 200 mL|3.4 oz/ 100 mL",
+    "scent": "1.7 oz/ 50 mL|3.4 oz/ 100 mL|0.33 oz/ 10 mL|1 oz/ 30 mL",
+    "makeup": "0.12 oz/ 3.5 g|0.33 oz/ 10 mL|0.28 oz/ 8 g|1 oz/ 30 mL",
+    "tool": "1 piece|2 pack|5 pieces|Pack of 3",
+}
+SIZE_OF = {
+    "eye": "face",
+    "sun": "face",
+    "oil": "face",
+    "tooth": "body",
+    "hairdry": "hair",
+    "spray": "hair",
+}
 SHADED = {"Lipstick", "Lip Gloss", "Foundation", "Mascara", "Eye Palettes", "Blush", "Nail"}
 COSMETICS_HEADER = "Label,Brand,Name,Price,Rank,Ingredients,Combination,Dry,Normal,Oily,Sensitive"

@@ -22,14 +22,24 @@ from beautybert.pretrained import write_model
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, write_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
-WORDS = ("water glycerin niacinamide dimethicone shea butter cream serum face wash gel oil sun lip balm hair mask rose mint vitamin "
-         "hyaluronic acid retinol gentle daily moisture protection for the and with of soothing 1,2-hexanediol peg-100 stearate").split()
-TINY = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=64)
+WORDS = (
+    "water glycerin niacinamide dimethicone shea butter cream serum face wash gel oil sun lip balm hair mask rose mint vitamin "
+    "hyaluronic acid retinol gentle daily moisture protection for the and with of soothing 1,2-hexanediol peg-100 stearate"
+).split()
+TINY = BertConfig(
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=64,
+    max_position_embeddings=64,
+)
 
 
 def masked_attention(q, k, v, apart):
     """Attention by one matrix over all tokens: q, k, v (N, H, K); apart (N, N), True where one must not see the other."""
-    scores = (torch.einsum("nhk,mhk->hnm", q, k) / q.shape[-1] ** 0.5).masked_fill(apart, -torch.inf)
+    scores = (torch.einsum("nhk,mhk->hnm", q, k) / q.shape[-1] ** 0.5).masked_fill(
+        apart, -torch.inf
+    )
     return torch.einsum("hnm,mhk->nhk", scores.softmax(-1), v)
 
 
@@ -69,11 +79,26 @@ def texts(tmp_path_factory) -> Path:
 @pytest.fixture
 def config(checkpoint, texts, tmp_path) -> train_mlm.Config:
     """A run of train_mlm.py that takes a second; tests change single fields with `replace`."""
-    return train_mlm.Config(data=(str(texts),), init=str(checkpoint), out=str(tmp_path / "run"), cache_dir=str(tmp_path / "cache"), max_steps=3,
-                            batch_tokens=512, micro_batch_tokens=128, max_length=64, lr=1e-3, log_interval=1, amp="none")
+    return train_mlm.Config(
+        data=(str(texts),),
+        init=str(checkpoint),
+        out=str(tmp_path / "run"),
+        cache_dir=str(tmp_path / "cache"),
+        max_steps=3,
+        batch_tokens=512,
+        micro_batch_tokens=128,
+        max_length=64,
+        lr=1e-3,
+        log_interval=1,
+        amp="none",
+    )
 
 
-KINDS = {"Serum": ("niacinamide", "retinol"), "Lipstick": ("wax", "carmine"), "Shampoo": ("sulfate", "betaine")}
+KINDS = {
+    "Serum": ("niacinamide", "retinol"),
+    "Lipstick": ("wax", "carmine"),
+    "Shampoo": ("sulfate", "betaine"),
+}
 
 
 def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, str]:
@@ -81,16 +106,36 @@ def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, st
     rng, rows = np.random.default_rng(seed), []
     for label, marks in KINDS.items():
         for i in range(count):
-            others = rng.choice(["water", "glycerin", "mint", "rose", "vitamin", "shea", "acid"], rng.integers(2, 6), replace=False)
-            rows.append((label, f"brand {i % 20}", ", ".join(rng.permutation([*others, rng.choice(marks), f"extract {i} {label[0]}"]))))
+            others = rng.choice(
+                ["water", "glycerin", "mint", "rose", "vitamin", "shea", "acid"],
+                rng.integers(2, 6),
+                replace=False,
+            )
+            rows.append(
+                (
+                    label,
+                    f"brand {i % 20}",
+                    ", ".join(
+                        rng.permutation([*others, rng.choice(marks), f"extract {i} {label[0]}"])
+                    ),
+                )
+            )
     rows = [rows[i] for i in rng.permutation(len(rows))]
     half = len(rows) // 2
-    frames = {"cosmetics": pd.DataFrame([("1", *row) for row in rows[:half]] + [("1", "Serum", "x", "No Info")],
-                                        columns=["Price", "Label", "Brand", "Ingredients"]),
-              "sephora": pd.DataFrame([row + ("7",) for row in rows[half:]] + [("Shampoo", "x", "unknown", "7")],
-                                      columns=["category", "brand", "ingredients", "id"]),
-              "label_table": pd.DataFrame([(label, "Hair" if label == "Shampoo" else "Makeup", "all", "") for label in KINDS],
-                                          columns=["label", "canonical", "group", "dropped"])}
+    frames = {
+        "cosmetics": pd.DataFrame(
+            [("1", *row) for row in rows[:half]] + [("1", "Serum", "x", "No Info")],
+            columns=["Price", "Label", "Brand", "Ingredients"],
+        ),
+        "sephora": pd.DataFrame(
+            [row + ("7",) for row in rows[half:]] + [("Shampoo", "x", "unknown", "7")],
+            columns=["category", "brand", "ingredients", "id"],
+        ),
+        "label_table": pd.DataFrame(
+            [(label, "Hair" if label == "Shampoo" else "Makeup", "all", "") for label in KINDS],
+            columns=["label", "canonical", "group", "dropped"],
+        ),
+    }
     for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False)
     return {name: str(folder / f"{name}.csv") for name in frames}
@@ -99,18 +144,44 @@ def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, st
 @pytest.fixture
 def cls_config(checkpoint, tmp_path) -> train_cls.Config:
     """A run of train_cls.py that takes a second."""
-    return train_cls.Config(**product_tables(tmp_path), init=str(checkpoint), out=str(tmp_path / "run"), max_steps=3, max_length=64, batch_size=16,
-                            micro_batch_size=4, head="pooler", lr=1e-3, log_interval=1, amp="none")
+    return train_cls.Config(
+        **product_tables(tmp_path),
+        init=str(checkpoint),
+        out=str(tmp_path / "run"),
+        max_steps=3,
+        max_length=64,
+        batch_size=16,
+        micro_batch_size=4,
+        head="pooler",
+        lr=1e-3,
+        log_interval=1,
+        amp="none",
+    )
 
 
-def run_script(config: train_mlm.Config | train_cls.Config, tmp_path: Path, ranks: int = 0, wait: bool = True, launcher: tuple[str, ...] = ("--standalone",)):
+def run_script(
+    config: train_mlm.Config | train_cls.Config,
+    tmp_path: Path,
+    ranks: int = 0,
+    wait: bool = True,
+    launcher: tuple[str, ...] = ("--standalone",),
+):
     """Run the config's script as a user would; with `ranks`, under torchrun. Returns the finished (or, not waiting, the started) process."""
     options = tmp_path / "options.json"
     options.write_text(json.dumps(vars(config)), encoding="utf-8")
-    launcher = ["-m", "torch.distributed.run", *launcher, f"--nproc-per-node={ranks}"] if ranks else []
+    launcher = (
+        ["-m", "torch.distributed.run", *launcher, f"--nproc-per-node={ranks}"] if ranks else []
+    )
     command = [sys.executable, *launcher, f"{type(config).__module__}.py", "--config", str(options)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     if not wait:
         return process
     out, err = process.communicate(timeout=300)

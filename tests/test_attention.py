@@ -15,7 +15,9 @@ def reference(q, k, v, lengths):
 @pytest.mark.parametrize("lengths", [[7], [1, 1, 1], [3, 3, 8, 8, 8, 2], [5, 1, 9, 1, 5]])
 def test_attend_equals_block_diagonal_attention_with_its_gradients(lengths):
     torch.manual_seed(0)
-    q, k, v = (torch.randn(sum(lengths), 3, 8, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    q, k, v = (
+        torch.randn(sum(lengths), 3, 8, dtype=torch.float64, requires_grad=True) for _ in range(3)
+    )
     upstream = torch.randn(sum(lengths), 3, 8, dtype=torch.float64)
     gradients = []
     for out in (attend(q, k, v, Segments.from_lengths(lengths)), reference(q, k, v, lengths)):
@@ -32,18 +34,33 @@ def test_segments_hold_the_boundaries_of_the_documents():
 def test_the_path_is_named_as_attend_takes_it(monkeypatch):
     monkeypatch.setattr(attention, "has_flash", lambda device: True)
     monkeypatch.setattr(attention, "varlen_attn", lambda q, *rest: q)
-    for dtype, K in ((torch.bfloat16, 64), (torch.bfloat16, 36), (torch.float32, 64), (torch.float16, 512)):
+    for dtype, K in (
+        (torch.bfloat16, 64),
+        (torch.bfloat16, 36),
+        (torch.float32, 64),
+        (torch.float16, 512),
+    ):
         q, device = torch.randn(5, 2, K).to(dtype), torch.device("cpu")
         taken = attend(q, q, q, Segments.from_lengths([2, 3])) is q
-        assert taken == (attention.attention_path(device, dtype, K) == "the flash kernel") == (dtype == torch.bfloat16 and K == 64)
+        assert (
+            taken
+            == (attention.attention_path(device, dtype, K) == "the flash kernel")
+            == (dtype == torch.bfloat16 and K == 64)
+        )
     assert attention.attention_path(torch.device("cuda"), None, 64) == "runs of equal length"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available() or attention.varlen_attn is None, reason="needs a GPU and torch with varlen attention")
+@pytest.mark.skipif(
+    not torch.cuda.is_available() or attention.varlen_attn is None,
+    reason="needs a GPU and torch with varlen attention",
+)
 def test_flash_kernel_equals_attention_by_runs():
     torch.manual_seed(0)
     lengths = [3, 3, 40, 127, 1]
-    q, k, v = (torch.randn(sum(lengths), 4, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
+    q, k, v = (
+        torch.randn(sum(lengths), 4, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+        for _ in range(3)
+    )
     upstream = torch.randn_like(q)
     segments = Segments.from_lengths(lengths, "cuda")
     results = []

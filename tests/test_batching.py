@@ -4,8 +4,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beautybert.batching import (MASK, Example, MicroBatchOrder, Windows, cut_head_and_tail, join_windows, keyed_generator, keyed_seed, labelled_batch,
-                                 masked_micro_batch, pack, shuffled_numbers, split_documents, without_ingredients)
+from beautybert.batching import (
+    MASK,
+    Example,
+    MicroBatchOrder,
+    Windows,
+    cut_head_and_tail,
+    join_windows,
+    keyed_generator,
+    keyed_seed,
+    labelled_batch,
+    masked_micro_batch,
+    pack,
+    shuffled_numbers,
+    split_documents,
+    without_ingredients,
+)
 from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache
 from beautybert.masking import Vocabulary
 from beautybert.tokenizer import special_ids
@@ -22,8 +36,12 @@ def test_windows_hold_every_token_of_every_document_once(cache):
     documents = np.arange(0, len(cache), 3)
     for max_length in (3, 17, 64, 4096):
         windows = Windows.cut(cache, documents, max_length)
-        pieces = [np.asarray(cache.tokens[s: s + n]) for s, n in zip(windows.starts, windows.lengths)]
-        assert np.array_equal(np.concatenate(pieces), np.concatenate([cache.document(d) for d in documents]))
+        pieces = [
+            np.asarray(cache.tokens[s : s + n]) for s, n in zip(windows.starts, windows.lengths)
+        ]
+        assert np.array_equal(
+            np.concatenate(pieces), np.concatenate([cache.document(d) for d in documents])
+        )
         assert windows.lengths.max() <= max_length - 2 and windows.lengths.min() >= 1
 
 
@@ -34,7 +52,11 @@ def test_windows_of_a_document_are_equally_long(cache):
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=200), st.integers(32, 200), st.integers(0, 100))
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=200),
+    st.integers(32, 200),
+    st.integers(0, 100),
+)
 def test_packing_keeps_the_order_fits_the_budget_and_never_stops_early(lengths, budget, key):
     lengths = np.array(lengths)
     order = np.random.default_rng(key).permutation(len(lengths))
@@ -42,7 +64,9 @@ def test_packing_keeps_the_order_fits_the_budget_and_never_stops_early(lengths, 
     assert np.concatenate(packed).tolist() == order.tolist()
     used = [(lengths[batch] + 2).sum() for batch in packed]
     assert max(used) <= budget
-    assert all(total + lengths[following[0]] + 2 > budget for total, following in zip(used, packed[1:]))
+    assert all(
+        total + lengths[following[0]] + 2 > budget for total, following in zip(used, packed[1:])
+    )
 
 
 def test_the_sequence_of_micro_batches_is_a_function_of_the_seed_alone(cache):
@@ -57,10 +81,19 @@ def test_the_sequence_of_micro_batches_is_a_function_of_the_seed_alone(cache):
 def test_each_epoch_holds_every_window_once_in_a_new_order(cache):
     windows = Windows.cut(cache, np.arange(len(cache)), 64)
     order = MicroBatchOrder(windows, 256, seed=0)
-    epochs = [np.concatenate([order[n] for n in range(order.first_of_epoch(e), order.first_of_epoch(e + 1))]) for e in range(3)]
+    epochs = [
+        np.concatenate(
+            [order[n] for n in range(order.first_of_epoch(e), order.first_of_epoch(e + 1))]
+        )
+        for e in range(3)
+    ]
     assert all(sorted(epoch) == list(range(len(windows))) for epoch in epochs)
     assert not np.array_equal(epochs[0], epochs[1])
-    assert [order.epoch_of(order.first_of_epoch(e)) for e in range(3)] == [0, 1, 2] and order.epoch_of(order.first_of_epoch(1) - 1) == 0
+    assert [order.epoch_of(order.first_of_epoch(e)) for e in range(3)] == [
+        0,
+        1,
+        2,
+    ] and order.epoch_of(order.first_of_epoch(1) - 1) == 0
     assert order.count(1.5) == order.count(1) + round((order.count(2) - order.count(1)) / 2)
 
 
@@ -72,13 +105,20 @@ def test_micro_batch_is_whole_documents_between_cls_and_sep(cache, tokenizer):
     documents = np.split(ids, lengths.cumsum()[:-1])
     assert all(d[0] == 2 and d[-1] == 3 for d in documents)
     inside = sorted(tuple(d[1:-1].tolist()) for d in documents)
-    assert inside == sorted(tuple(cache.tokens[windows.starts[w]: windows.starts[w] + windows.lengths[w]].tolist()) for w in chosen)
+    assert inside == sorted(
+        tuple(cache.tokens[windows.starts[w] : windows.starts[w] + windows.lengths[w]].tolist())
+        for w in chosen
+    )
 
-    batch = masked_micro_batch(ids, lengths, Vocabulary.of(tokenizer), 0.3, "token", keyed_generator(0, MASK, 1, 0))
+    batch = masked_micro_batch(
+        ids, lengths, Vocabulary.of(tokenizer), 0.3, "token", keyed_generator(0, MASK, 1, 0)
+    )
     assert batch.position_ids.tolist() == [i for length in lengths for i in range(length)]
     restored = batch.input_ids.clone()
     restored[batch.target_positions] = batch.target_ids
-    assert torch.equal(restored, torch.from_numpy(ids)), "labels and ids together must give the text back"
+    assert torch.equal(restored, torch.from_numpy(ids)), (
+        "labels and ids together must give the text back"
+    )
 
 
 def test_split_is_seeded_complete_and_never_empty():
@@ -99,19 +139,29 @@ def test_labelled_documents_keep_their_label_and_their_boundaries():
     examples = [Example(np.arange(n), n) for n in (3, 7, 7, 2)]
     batch = labelled_batch(examples)
     documents = batch.input_ids.split(batch.segments.lengths)
-    assert all(document.tolist() == list(range(label)) for document, label in zip(documents, batch.label_ids.tolist()))
-    assert batch.position_ids.tolist() == batch.input_ids.tolist() and batch.segments.offsets.tolist() == [0, 3, 10, 17, 19]
+    assert all(
+        document.tolist() == list(range(label))
+        for document, label in zip(documents, batch.label_ids.tolist())
+    )
+    assert (
+        batch.position_ids.tolist() == batch.input_ids.tolist()
+        and batch.segments.offsets.tolist() == [0, 3, 10, 17, 19]
+    )
 
 
 def test_long_lists_keep_head_and_tail():
-    assert cut_head_and_tail(range(5), 5) == [0, 1, 2, 3, 4] and cut_head_and_tail(range(100), 9) == [0, 1, 2, 3, 4, 5, 97, 98, 99]
+    assert cut_head_and_tail(range(5), 5) == [0, 1, 2, 3, 4] and cut_head_and_tail(
+        range(100), 9
+    ) == [0, 1, 2, 3, 4, 5, 97, 98, 99]
     assert all(len(cut_head_and_tail(range(100), room)) == room for room in range(1, 12))
 
 
 def test_whole_ingredients_are_left_out_and_never_all(tokenizer):
     vocabulary, special = Vocabulary.of(tokenizer), special_ids(tokenizer)
     text = "glycerin stearate, 1,2-hexanediol, water, soothing cream"
-    ids = np.array([special["[CLS]"], *tokenizer.encode(text, add_special_tokens=False).ids, special["[SEP]"]])
+    ids = np.array(
+        [special["[CLS]"], *tokenizer.encode(text, add_special_tokens=False).ids, special["[SEP]"]]
+    )
     whole = [piece for name in text.split(", ") for piece in (name, ",")][:-1]
     found = [without_ingredients(ids, 0.3, vocabulary, keyed_generator(i)) for i in range(400)]
     for kept in found:
@@ -120,17 +170,40 @@ def test_whole_ingredients_are_left_out_and_never_all(tokenizer):
         for unit in whole:  # in order, each whole or not at all
             left = left.removeprefix(unit.replace(" ", ""))
         assert left == ""
-    shares = np.mean([sum(name.replace(" ", "") in tokenizer.decode(kept.tolist()).replace(" ", "") for name in text.split(", ")) for kept in found]) / 4
+    shares = (
+        np.mean(
+            [
+                sum(
+                    name.replace(" ", "") in tokenizer.decode(kept.tolist()).replace(" ", "")
+                    for name in text.split(", ")
+                )
+                for kept in found
+            ]
+        )
+        / 4
+    )
     assert abs(shares - 0.7) < 0.05
     assert without_ingredients(ids, 1.0, vocabulary, keyed_generator(0)).tolist() == ids.tolist()
-    commas = [vocabulary.is_separator[kept].sum() == len(kept) - 2
-              for kept in (without_ingredients(ids, 0.95, vocabulary, keyed_generator(i)) for i in range(200))]
+    commas = [
+        vocabulary.is_separator[kept].sum() == len(kept) - 2
+        for kept in (
+            without_ingredients(ids, 0.95, vocabulary, keyed_generator(i)) for i in range(200)
+        )
+    ]
     assert not any(commas), "a list of nothing but commas"
     assert without_ingredients(ids, 0.0, vocabulary, keyed_generator(0)).tolist() == ids.tolist()
 
 
 def test_the_endless_sequence_holds_each_example_once_an_epoch_wherever_it_is_cut():
     whole = shuffled_numbers(0, 30, 10, seed=1)
-    assert all(sorted(epoch) == list(range(10)) for epoch in whole.reshape(3, 10)) and whole[:10].tolist() != whole[10:20].tolist()
-    assert np.concatenate([shuffled_numbers(first, 4, 10, seed=1) for first in range(0, 28, 4)]).tolist() == whole[:28].tolist()
+    assert (
+        all(sorted(epoch) == list(range(10)) for epoch in whole.reshape(3, 10))
+        and whole[:10].tolist() != whole[10:20].tolist()
+    )
+    assert (
+        np.concatenate(
+            [shuffled_numbers(first, 4, 10, seed=1) for first in range(0, 28, 4)]
+        ).tolist()
+        == whole[:28].tolist()
+    )
     assert whole.tolist() != shuffled_numbers(0, 30, 10, seed=2).tolist()

@@ -3,11 +3,25 @@ import resource
 import pytest
 import torch
 
-from beautybert.checkpoint import check_identity, list_checkpoints, newest_checkpoint, read_checkpoint, save_checkpoint, what_is_torn
+from beautybert.checkpoint import (
+    check_identity,
+    list_checkpoints,
+    newest_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+    what_is_torn,
+)
 
 
 def save(folder, step, keep=5, size=1000):
-    return save_checkpoint(folder, step, {"w": torch.full((size,), float(step))}, {"exp_avg/w": torch.arange(float(size))}, {"tokens": 10 * step}, keep)
+    return save_checkpoint(
+        folder,
+        step,
+        {"w": torch.full((size,), float(step))},
+        {"exp_avg/w": torch.arange(float(size))},
+        {"tokens": 10 * step},
+        keep,
+    )
 
 
 def test_what_is_saved_is_read_back_and_only_the_last_are_kept(tmp_path):
@@ -15,7 +29,11 @@ def test_what_is_saved_is_read_back_and_only_the_last_are_kept(tmp_path):
         save(tmp_path, step, keep=2)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000010", "step-00000100"]
     model, optimizer, state = read_checkpoint(newest_checkpoint(tmp_path))
-    assert (model["w"] == 100).all() and torch.equal(optimizer["exp_avg/w"], torch.arange(1000.0)) and state == {"step": 100, "tokens": 1000}
+    assert (
+        (model["w"] == 100).all()
+        and torch.equal(optimizer["exp_avg/w"], torch.arange(1000.0))
+        and state == {"step": 100, "tokens": 1000}
+    )
     assert not list(tmp_path.rglob("*.unfinished"))
 
 
@@ -30,14 +48,24 @@ def flip(folder):
     (folder / "model.safetensors").write_bytes(data)
 
 
-@pytest.mark.parametrize("tear", [cut, flip, lambda f: (f / "state.json").unlink(), lambda f: (f / "checksums.json").unlink(),
-                                  lambda f: (f / "checksums.json").write_text("{")])
+@pytest.mark.parametrize(
+    "tear",
+    [
+        cut,
+        flip,
+        lambda f: (f / "state.json").unlink(),
+        lambda f: (f / "checksums.json").unlink(),
+        lambda f: (f / "checksums.json").write_text("{"),
+    ],
+)
 def test_a_torn_checkpoint_is_skipped_with_a_warning(tmp_path, capsys, tear):
     whole, torn = save(tmp_path, 1), save(tmp_path, 2)
     tear(torn)
     assert what_is_torn(whole) is None and newest_checkpoint(tmp_path) == whole
     assert f"warning: skipping {torn}" in capsys.readouterr().out
-    assert what_is_torn(save(tmp_path, 2)) is None, "the same step can be saved again over a torn one"
+    assert what_is_torn(save(tmp_path, 2)) is None, (
+        "the same step can be saved again over a torn one"
+    )
 
 
 def test_what_lies_after_the_saved_step_goes_before_anything_older(tmp_path):
@@ -58,20 +86,39 @@ def test_none_at_all_is_none_and_none_whole_is_an_error(tmp_path):
 def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path):
     whole = save(tmp_path, 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, hard))  # no file may grow beyond it: writes fail in the middle
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (64 << 10, hard)
+    )  # no file may grow beyond it: writes fail in the middle
     try:
-        with pytest.raises(ValueError, match="could not save .*step-00000002: .*step-00000001 is whole: make room and --resume"):
+        with pytest.raises(
+            ValueError,
+            match="could not save .*step-00000002: .*step-00000001 is whole: make room and --resume",
+        ):
             save(tmp_path, 2, keep=1, size=100_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert newest_checkpoint(tmp_path) == whole and [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
+    assert newest_checkpoint(tmp_path) == whole and [
+        path.name for path in (tmp_path / "checkpoints").iterdir()
+    ] == ["step-00000001"]
 
 
 def test_every_change_of_identity_is_named(tmp_path):
     check_identity({"seed": 1, "corpus": "a"}, {"seed": 1, "corpus": "a"}, tmp_path)
     with pytest.raises(ValueError, match=r"another run: model\.dropout was 0\.1, is now 0$"):
-        check_identity({"model": {"layers": 2, "dropout": 0.1}}, {"model": {"layers": 2, "dropout": 0}}, tmp_path)
-    with pytest.raises(ValueError, match="another program or version: only there corpus, only here head, labels"):
-        check_identity({"seed": 1, "corpus": "a"}, {"seed": 1, "labels": [], "head": "mlp"}, tmp_path)
-    with pytest.raises(ValueError, match="--resume: .* seed was 1, is now 2; corpus was a, is now b"):
-        check_identity({"seed": 1, "corpus": "a", "x": 0}, {"seed": 2, "corpus": "b", "x": 0}, tmp_path)
+        check_identity(
+            {"model": {"layers": 2, "dropout": 0.1}},
+            {"model": {"layers": 2, "dropout": 0}},
+            tmp_path,
+        )
+    with pytest.raises(
+        ValueError, match="another program or version: only there corpus, only here head, labels"
+    ):
+        check_identity(
+            {"seed": 1, "corpus": "a"}, {"seed": 1, "labels": [], "head": "mlp"}, tmp_path
+        )
+    with pytest.raises(
+        ValueError, match="--resume: .* seed was 1, is now 2; corpus was a, is now b"
+    ):
+        check_identity(
+            {"seed": 1, "corpus": "a", "x": 0}, {"seed": 2, "corpus": "b", "x": 0}, tmp_path
+        )

@@ -25,15 +25,23 @@ def read(*arguments, **file):
 
 def test_defaults_flags_and_types():
     assert read() == Options()
-    assert read("--data", "b", "c", "--lr", "1e-3", "--max-steps", "7", "--resume", "--unit", "word") == Options(("b", "c"), 10.0, 7, 0.001, "word", True)
+    assert read(
+        "--data", "b", "c", "--lr", "1e-3", "--max-steps", "7", "--resume", "--unit", "word"
+    ) == Options(("b", "c"), 10.0, 7, 0.001, "word", True)
     assert read("--no-resume").resume is False
 
 
 def test_flags_override_the_file_and_its_excluded_sibling(tmp_path):
     path = tmp_path / "run.json"
-    path.write_text(json.dumps({"config": {"data": ["x"], "max_steps": 300, "lr": 1, "resume": True}, "versions": {}}))
+    path.write_text(
+        json.dumps(
+            {"config": {"data": ["x"], "max_steps": 300, "lr": 1, "resume": True}, "versions": {}}
+        )
+    )
     assert read(path=path) == Options(("x",), 10.0, 300, 1, "token", True)
-    assert read("--epochs", "2", "--no-resume", path=path) == Options(("x",), 2.0, None, 1, "token", False)
+    assert read("--epochs", "2", "--no-resume", path=path) == Options(
+        ("x",), 2.0, None, 1, "token", False
+    )
 
 
 def test_a_positional_option_is_required(capsys):
@@ -51,15 +59,26 @@ def test_a_positional_option_is_required(capsys):
 def test_two_lengths_of_a_run_exclude_each_other(capsys):
     with pytest.raises(SystemExit) as stopped:
         read("--epochs", "1", "--max-steps", "2")
-    assert stopped.value.code == 2 and "--max-steps: not allowed with argument --epochs" in capsys.readouterr().err
+    assert (
+        stopped.value.code == 2
+        and "--max-steps: not allowed with argument --epochs" in capsys.readouterr().err
+    )
 
 
-@pytest.mark.parametrize("content, message", [
-    ("{", "run.json: Expecting"), ("[1]", "holds no JSON object"), ('{"lrate": 1}', "unknown option 'lrate'; options are data, epochs"),
-    ('{"lr": "fast"}', "lr = 'fast' is no float"), ('{"resume": 1}', "resume = 1 is no bool"), ('{"data": "x"}', "data = 'x' is no list of strings"),
-    ('{"unit": "line"}', "unit = 'line' is none of token, word"), ('{"epochs": null}', "epochs = None is no float"),
-    ('{"max_steps": 1.5, "lr": true}', "lr = True is no float; .*max_steps = 1.5 is no int"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("{", "run.json: Expecting"),
+        ("[1]", "holds no JSON object"),
+        ('{"lrate": 1}', "unknown option 'lrate'; options are data, epochs"),
+        ('{"lr": "fast"}', "lr = 'fast' is no float"),
+        ('{"resume": 1}', "resume = 1 is no bool"),
+        ('{"data": "x"}', "data = 'x' is no list of strings"),
+        ('{"unit": "line"}', "unit = 'line' is none of token, word"),
+        ('{"epochs": null}', "epochs = None is no float"),
+        ('{"max_steps": 1.5, "lr": true}', "lr = True is no float; .*max_steps = 1.5 is no int"),
+    ],
+)
 def test_every_mistake_in_a_file_is_named(tmp_path, content, message):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(ValueError, match=message):
@@ -69,7 +88,11 @@ def test_every_mistake_in_a_file_is_named(tmp_path, content, message):
 def test_a_wrong_flag_is_one_line(capsys):
     with pytest.raises(SystemExit) as stopped:
         read("--lrr", "3")
-    assert stopped.value.code == 2 and capsys.readouterr().err == "error: unrecognized arguments: --lrr 3; --help lists the options\n"
+    assert (
+        stopped.value.code == 2
+        and capsys.readouterr().err
+        == "error: unrecognized arguments: --lrr 3; --help lists the options\n"
+    )
 
 
 def test_a_missing_file_is_named():
@@ -81,6 +104,7 @@ def test_a_users_mistake_is_one_line_and_code_2_and_a_bug_is_not_hidden(capsys, 
     def fail_with(error):
         def main(options):
             raise error
+
         return main
 
     monkeypatch.setattr("sys.argv", ["script"])

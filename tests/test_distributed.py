@@ -6,7 +6,14 @@ import time
 import pytest
 import torch
 
-from beautybert.distributed import Ranks, amp_dtype, deferred_signals, disconnects, once_per_machine, sum_over_ranks
+from beautybert.distributed import (
+    Ranks,
+    amp_dtype,
+    deferred_signals,
+    disconnects,
+    once_per_machine,
+    sum_over_ranks,
+)
 
 CPU = torch.device("cpu")
 
@@ -24,7 +31,9 @@ def test_torchruns_variables_are_read(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert Ranks.from_environment() == Ranks(5, 1, 8, torch.device("cuda", 1))
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(ValueError, match="local rank 2 has no GPU: torchrun --nproc-per-node may be at most 2 here"):
+    with pytest.raises(
+        ValueError, match="local rank 2 has no GPU: torchrun --nproc-per-node may be at most 2 here"
+    ):
         Ranks.from_environment()
 
 
@@ -63,7 +72,9 @@ def test_a_build_that_fails_leaves_nothing_and_a_lost_race_is_no_error(tmp_path)
     with pytest.raises(ValueError, match="bad data"):
         once_per_machine(tmp_path / "x", fail, one)
     assert not list(tmp_path.iterdir())
-    assert [path.name for path in once_per_machine(tmp_path / "x", lose, one).iterdir()] == ["theirs"]
+    assert [path.name for path in once_per_machine(tmp_path / "x", lose, one).iterdir()] == [
+        "theirs"
+    ]
 
 
 def test_a_full_gpu_becomes_advice_and_other_errors_stay(capsys):
@@ -71,6 +82,7 @@ def test_a_full_gpu_becomes_advice_and_other_errors_stay(capsys):
         @disconnects("lower --micro-batch-size")
         def main(config):
             raise error
+
         return main
 
     with pytest.raises(ValueError, match="GPU's memory does not suffice: lower --micro-batch-size"):
@@ -91,7 +103,11 @@ def test_signals_are_collected_and_the_second_acts():
 
 
 def test_autocast_dtype_for_each_device():
-    assert [amp_dtype(name, CPU) for name in ("auto", "none", "bf16")] == [None, None, torch.bfloat16]
+    assert [amp_dtype(name, CPU) for name in ("auto", "none", "bf16")] == [
+        None,
+        None,
+        torch.bfloat16,
+    ]
     assert amp_dtype("fp16", torch.device("cuda")) == torch.float16
     with pytest.raises(ValueError, match="--amp fp16 needs a GPU"):
         amp_dtype("fp16", CPU)

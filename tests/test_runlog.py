@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from beautybert.runlog import RunLog, cut_back, largest_items, need_extra, plot_confusion, plot_losses
+from beautybert.runlog import (
+    RunLog,
+    cut_back,
+    largest_items,
+    need_extra,
+    plot_confusion,
+    plot_losses,
+)
 
 
 def rows(folder):
@@ -20,7 +27,9 @@ def test_lines_are_written_at_once_and_exactly(tmp_path, capsys):
     assert rows(tmp_path) == [{"step": 1, "split": "train", "loss": loss}]
     log.show_step(1, loss, 1e-3, 1234.5)
     log.close()
-    assert "step 1/4  loss 0.3000  lr 1.00e-03  1,234 tokens/s  00:00 left" in capsys.readouterr().out
+    assert (
+        "step 1/4  loss 0.3000  lr 1.00e-03  1,234 tokens/s  00:00 left" in capsys.readouterr().out
+    )
 
 
 def test_a_terminal_gets_a_bar(tmp_path, capsys, monkeypatch):
@@ -63,35 +72,55 @@ def test_plot_is_a_picture_of_both_splits(tmp_path):
 def test_confusion_picture_shows_each_row_as_shares(tmp_path):
     pytest.importorskip("matplotlib")
     from matplotlib.image import imread
+
     (tmp_path / "even").mkdir()
     path = plot_confusion(tmp_path, np.diag([1, 50, 7]), ["a", "b", "c"])
     even = plot_confusion(tmp_path / "even", np.diag([9, 9, 9]), ["a", "b", "c"])
-    blues = [(imread(picture)[..., 2] - imread(picture)[..., 0] > 0.3).sum() for picture in (path, even)]  # a full share is dark blue, however rare the label
+    blues = [
+        (imread(picture)[..., 2] - imread(picture)[..., 0] > 0.3).sum() for picture in (path, even)
+    ]  # a full share is dark blue, however rare the label
     assert path.read_bytes().startswith(b"\x89PNG") and abs(blues[0] / blues[1] - 1) < 0.1
 
 
 def test_tensorboard_gets_every_number(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     log = RunLog(tmp_path, 0, 2, tensorboard=True)
     log.write(1, "train", loss=3.0, lr=0.5)
     log.close()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [event.value for event in events.Scalars("train/loss")] == [3.0] and events.Scalars("train/lr")[0].step == 1
+    assert [event.value for event in events.Scalars("train/loss")] == [3.0] and events.Scalars(
+        "train/lr"
+    )[0].step == 1
 
 
 def test_a_missing_extra_says_what_to_install():
-    with pytest.raises(ValueError, match=r"--plots needs the package no_such_package: pip install -e '.\[plots\]'"):
+    with pytest.raises(
+        ValueError, match=r"--plots needs the package no_such_package: pip install -e '.\[plots\]'"
+    ):
         need_extra("no_such_package", "--plots", "plots")
 
 
 def test_a_profile_of_a_gpu_counts_each_kernel_once_and_one_of_a_cpu_its_operations():
     def item(key, device, cpu, gpu, annotation=False):
-        return SimpleNamespace(key=key, device_type=device, self_cpu_time_total=cpu, self_device_time_total=gpu, is_user_annotation=annotation)
+        return SimpleNamespace(
+            key=key,
+            device_type=device,
+            self_cpu_time_total=cpu,
+            self_device_time_total=gpu,
+            is_user_annotation=annotation,
+        )
 
     CPU, CUDA = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA
-    averages = [item("aten::mm", CPU, 5, 90), item("gemm", CUDA, 0, 90), item("gelu_kernel", CUDA, 0, 10), item("aten::gelu", CPU, 7, 10),
-                item("ProfilerStep*", CPU, 70, 0), item("ProfilerStep*", CUDA, 0, 100, annotation=True)]
+    averages = [
+        item("aten::mm", CPU, 5, 90),
+        item("gemm", CUDA, 0, 90),
+        item("gelu_kernel", CUDA, 0, 10),
+        item("aten::gelu", CPU, 7, 10),
+        item("ProfilerStep*", CPU, 70, 0),
+        item("ProfilerStep*", CUDA, 0, 100, annotation=True),
+    ]
     assert largest_items(averages, on_gpu=True) == (100, [(90, "gemm"), (10, "gelu_kernel")])
     assert largest_items(averages, on_gpu=True, count=1) == (100, [(90, "gemm")])
     total, items = largest_items(averages, on_gpu=False)

@@ -3,7 +3,16 @@ import json
 import pytest
 
 from beautybert import corpus
-from beautybert.tokenizer import add_names, add_words, is_uncased, learn_tokenizer, read_tokenizer, token_list, tokenizer_fingerprint, write_tokenizer
+from beautybert.tokenizer import (
+    add_names,
+    add_words,
+    is_uncased,
+    learn_tokenizer,
+    read_tokenizer,
+    token_list,
+    tokenizer_fingerprint,
+    write_tokenizer,
+)
 from tests.conftest import product_texts
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -21,11 +30,20 @@ def vocab_folder(folder, tokens, **described):
 def test_vocab_txt_gives_the_ids_of_transformers_cased_and_uncased(tmp_path):
     transformers = pytest.importorskip("transformers")
     letters = [c + x for x in "abcdefghijklmnopqrstuvwxyz" for c in ("", "##")] + list(",()%2è")
-    for name, extra, lower in (("uncased", ["glycerin", "sham", "##poo"], True),
-                               ("cased", ["Cr", "HY", "##DR", "##A", "##T", "##N", "##E", "glycerin", "##è", "##me"], False)):
+    for name, extra, lower in (
+        ("uncased", ["glycerin", "sham", "##poo"], True),
+        (
+            "cased",
+            ["Cr", "HY", "##DR", "##A", "##T", "##N", "##E", "glycerin", "##è", "##me"],
+            False,
+        ),
+    ):
         folder = vocab_folder(tmp_path / name, letters + extra, do_lower_case=lower)
         theirs = transformers.BertTokenizer.from_pretrained(folder)
-        assert read_tokenizer(folder).encode(TEXT, add_special_tokens=False).ids == theirs(TEXT, add_special_tokens=False)["input_ids"]
+        assert (
+            read_tokenizer(folder).encode(TEXT, add_special_tokens=False).ids
+            == theirs(TEXT, add_special_tokens=False)["input_ids"]
+        )
 
 
 def test_casing_is_taken_from_the_vocabulary_where_no_config_says_it(tmp_path):
@@ -49,7 +67,11 @@ def test_what_is_written_reads_back_from_either_file_and_in_transformers(tmp_pat
     ids = tokenizer.encode(TEXT, add_special_tokens=False).ids
     assert read_tokenizer(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    assert theirs(TEXT)["input_ids"] == [tokenizer.token_to_id("[CLS]"), *ids, tokenizer.token_to_id("[SEP]")] and theirs.model_max_length == 64
+    assert (
+        theirs(TEXT)["input_ids"]
+        == [tokenizer.token_to_id("[CLS]"), *ids, tokenizer.token_to_id("[SEP]")]
+        and theirs.model_max_length == 64
+    )
     (tmp_path / "tokenizer.json").unlink()
     assert read_tokenizer(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
 
@@ -59,14 +81,20 @@ def test_a_special_token_written_in_a_text_is_cut_like_any_word(tokenizer, tmp_p
     assert not {tokenizer.token_to_id(token) for token in ("[MASK]", "[SEP]")} & set(ids)
     monkeypatch.setattr(corpus, "POOL_BYTES", 0)
     (tmp_path / "x.txt").write_text("rose [MASK] [SEP]\n")
-    corpus.build_token_cache(tmp_path, [str(tmp_path / "x.txt")], tokenizer, corpus.TEXT_FIELDS, workers=2)
+    corpus.build_token_cache(
+        tmp_path, [str(tmp_path / "x.txt")], tokenizer, corpus.TEXT_FIELDS, workers=2
+    )
     assert corpus.TokenCache(tmp_path).document(0).tolist() == ids, "the processes' tokenizer"
 
 
 def test_learning_is_deterministic_and_keeps_to_the_size():
     one, other = (learn_tokenizer(lambda: product_texts(200), 250) for _ in range(2))
-    assert tokenizer_fingerprint(one) == tokenizer_fingerprint(other) and one.get_vocab_size() <= 250
-    assert token_list(one)[:5] == SPECIAL and tokenizer_fingerprint(one) != tokenizer_fingerprint(learn_tokenizer(lambda: product_texts(200, seed=1), 250))
+    assert (
+        tokenizer_fingerprint(one) == tokenizer_fingerprint(other) and one.get_vocab_size() <= 250
+    )
+    assert token_list(one)[:5] == SPECIAL and tokenizer_fingerprint(one) != tokenizer_fingerprint(
+        learn_tokenizer(lambda: product_texts(200, seed=1), 250)
+    )
 
 
 def test_the_words_that_cost_the_most_pieces_become_tokens(tmp_path):
@@ -79,57 +107,120 @@ def test_the_words_that_cost_the_most_pieces_become_tokens(tmp_path):
     assert token_list(longer) == [*token_list(known), "glycerin", "glycerineth", "parabens"]
     cut = longer.encode("GLYCERIN glycerins paraben [MASK]", add_special_tokens=False).tokens
     assert cut == ["glycerin", "glycerin", "##s", "par", "##aben", "[UNK]", "[UNK]", "[UNK]"]
-    all_words = token_list(add_words(known, texts, 100))[len(token_list(known)):]
-    assert all_words == ["glycerin", "glycerineth", "parabens", "paraben"], "zinc is unknown and stays so"
+    all_words = token_list(add_words(known, texts, 100))[len(token_list(known)) :]
+    assert all_words == ["glycerin", "glycerineth", "parabens", "paraben"], (
+        "zinc is unknown and stays so"
+    )
     known.normalizer = None
-    assert "Glycerin" not in token_list(add_words(known, ["Glycerin"], 9)) and "glycerin" in token_list(add_words(known, ["glycerin"], 9))
+    assert "Glycerin" not in token_list(
+        add_words(known, ["Glycerin"], 9)
+    ) and "glycerin" in token_list(add_words(known, ["glycerin"], 9))
     known.pre_tokenizer = None
     with pytest.raises(ValueError, match="no pre-tokenizer"):
         add_words(known, texts, 3)
     write_tokenizer(longer, tmp_path / "longer", 64)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "longer")
-    assert theirs("glycerin, oil")["input_ids"][1:-1] == longer.encode("glycerin, oil", add_special_tokens=False).ids == [15, 10, 14]
+    assert (
+        theirs("glycerin, oil")["input_ids"][1:-1]
+        == longer.encode("glycerin, oil", add_special_tokens=False).ids
+        == [15, 10, 14]
+    )
 
 
 def test_the_names_that_cost_the_most_pieces_become_tokens_with_their_comma(tmp_path):
     transformers = pytest.importorskip("transformers")
-    pieces = ["sodium", "chloride", "##s", "water", ",", "1", "2", "-", "he", "##xa", "oil", "##water"]
+    pieces = [
+        "sodium",
+        "chloride",
+        "##s",
+        "water",
+        ",",
+        "1",
+        "2",
+        "-",
+        "he",
+        "##xa",
+        "oil",
+        "##water",
+    ]
     known = read_tokenizer(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
     # pieces saved: "1,2-hexa," 2 x 6, "sodium chloride," 3 x 2, "water," 2 x 1; "oil sodium," stands there once, "water oil" before no comma
-    texts = ["Sodium Chloride, 1,2-Hexa, water, oil sodium, chloride", "SODIUM CHLORIDE, 1,2-hexa, water oil", "water, sodium chloride, water oil"]
+    texts = [
+        "Sodium Chloride, 1,2-Hexa, water, oil sodium, chloride",
+        "SODIUM CHLORIDE, 1,2-hexa, water oil",
+        "water, sodium chloride, water oil",
+    ]
     assert token_list(add_names(known, iter(texts), 1)) == [*token_list(known), "1,2-hexa,"]
     longer = add_names(known, texts, 9)
     assert token_list(longer) == [*token_list(known), "1,2-hexa,", "sodium chloride,", "water,"]
     sentences = ["water water water water water water water water water, nice. water oil, x"] * 2
-    assert token_list(add_names(known, sentences, 9)) == token_list(known), "nine words, and the end of a sentence"
+    assert token_list(add_names(known, sentences, 9)) == token_list(known), (
+        "nine words, and the end of a sentence"
+    )
     more = add_names(longer, ["oil water, oil water, sodium chloride,"], 9)
     assert token_list(more) == [*token_list(longer), "oil water,"], "names on names"
     with pytest.raises(ValueError, match="has names from --add-names already"):
         add_words(longer, ["glyceryl sodiums"], 9)
-    cut = [longer.id_to_token(id) for id in longer.encode("Water, Sodium Chloride, sodium chlorides, oilwater, 1,2-hexa, 1,2 water",
-                                                          add_special_tokens=False).ids]
-    assert cut == ["water,", "sodium chloride,", "sodium", "chloride", "##s", ",", "oil", "##water", ",", "1,2-hexa,", "1", ",", "2", "water"]
-    assert longer.decode(longer.encode("water, sodium chloride, oil").ids, skip_special_tokens=True) == "water, sodium chloride, oil"
+    cut = [
+        longer.id_to_token(id)
+        for id in longer.encode(
+            "Water, Sodium Chloride, sodium chlorides, oilwater, 1,2-hexa, 1,2 water",
+            add_special_tokens=False,
+        ).ids
+    ]
+    assert cut == [
+        "water,",
+        "sodium chloride,",
+        "sodium",
+        "chloride",
+        "##s",
+        ",",
+        "oil",
+        "##water",
+        ",",
+        "1,2-hexa,",
+        "1",
+        ",",
+        "2",
+        "water",
+    ]
+    assert (
+        longer.decode(longer.encode("water, sodium chloride, oil").ids, skip_special_tokens=True)
+        == "water, sodium chloride, oil"
+    )
     write_tokenizer(longer, tmp_path / "longer", 64)
     text = "oil, sodium chloride, 1,2-hexa, [MASK] water"
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "longer")
     ours = read_tokenizer(tmp_path / "longer")
-    assert theirs(text.replace("[MASK] ", ""))["input_ids"][1:-1] == ours.encode(text.replace("[MASK] ", ""), add_special_tokens=False).ids
+    assert (
+        theirs(text.replace("[MASK] ", ""))["input_ids"][1:-1]
+        == ours.encode(text.replace("[MASK] ", ""), add_special_tokens=False).ids
+    )
     assert ours.token_to_id("[MASK]") not in ours.encode(text, add_special_tokens=False).ids
     assert tokenizer_fingerprint(ours) == tokenizer_fingerprint(longer)
 
 
-@pytest.mark.parametrize("content, message", [
-    (None, "neither tokenizer.json nor vocab.txt"), ("{", "no readable tokenizer"), ("BPE", "needs WordPiece"), ("water\n", "lacks the special tokens"),
-    ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nwater\nwater\n", "'water' stands there twice"), ("caf\xe9\n".encode("latin-1"), "not UTF-8"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "neither tokenizer.json nor vocab.txt"),
+        ("{", "no readable tokenizer"),
+        ("BPE", "needs WordPiece"),
+        ("water\n", "lacks the special tokens"),
+        ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nwater\nwater\n", "'water' stands there twice"),
+        ("caf\xe9\n".encode("latin-1"), "not UTF-8"),
+    ],
+)
 def test_a_broken_tokenizer_is_named(tmp_path, content, message):
     if content == "BPE":
         from tokenizers import Tokenizer, models
+
         Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
     elif content == "{":
         (tmp_path / "tokenizer.json").write_text(content)
     elif content:
-        (tmp_path / "vocab.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
+        (tmp_path / "vocab.txt").write_bytes(
+            content if isinstance(content, bytes) else content.encode()
+        )
     with pytest.raises(ValueError, match=message):
         read_tokenizer(tmp_path)

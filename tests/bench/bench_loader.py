@@ -18,7 +18,14 @@ from pathlib import Path
 import numpy as np
 
 import train_mlm
-from beautybert.batching import MASK, MicroBatchOrder, Windows, join_windows, keyed_generator, masked_micro_batch
+from beautybert.batching import (
+    MASK,
+    MicroBatchOrder,
+    Windows,
+    join_windows,
+    keyed_generator,
+    masked_micro_batch,
+)
 from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache, read_texts
 from beautybert.masking import Vocabulary
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids
@@ -29,7 +36,9 @@ def own_memory() -> float:
     return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) / 1024
 
 
-def measure_loader(cache: TokenCache, vocabulary: Vocabulary, special: dict[str, int], args: argparse.Namespace) -> tuple[float, dict[int, float]]:
+def measure_loader(
+    cache: TokenCache, vocabulary: Vocabulary, special: dict[str, int], args: argparse.Namespace
+) -> tuple[float, dict[int, float]]:
     """Tokens a second, and MiB after so many micro-batches."""
     windows = Windows.cut(cache, np.arange(len(cache)), args.max_length)
     order = MicroBatchOrder(windows, args.micro_batch_tokens, 0)
@@ -37,7 +46,11 @@ def measure_loader(cache: TokenCache, vocabulary: Vocabulary, special: dict[str,
     begin, tokens, memory = time.perf_counter(), 0, {}
     for i in range(args.batches):
         ids, lengths = join_windows(cache, windows, order[i], special["[CLS]"], special["[SEP]"])
-        tokens += len(masked_micro_batch(ids, lengths, vocabulary, 0.15, "token", keyed_generator(0, MASK, i, 0)).input_ids)
+        tokens += len(
+            masked_micro_batch(
+                ids, lengths, vocabulary, 0.15, "token", keyed_generator(0, MASK, i, 0)
+            ).input_ids
+        )
         if i + 1 in points:
             memory[i + 1] = own_memory()
     return tokens / (time.perf_counter() - begin), memory
@@ -54,33 +67,58 @@ def measure_training(work: Path, args: argparse.Namespace) -> dict[int, float]:
         return rate(step, *arguments)
 
     train_mlm.learning_rate = watched
-    train_mlm.main(train_mlm.Config(data=tuple(args.data), out=str(work / "run"), cache_dir=str(work / "cache"), max_steps=args.train_steps, batch_tokens=256,
-                                    micro_batch_tokens=128, log_interval=1000, save_interval=1000))
+    train_mlm.main(
+        train_mlm.Config(
+            data=tuple(args.data),
+            out=str(work / "run"),
+            cache_dir=str(work / "cache"),
+            max_steps=args.train_steps,
+            batch_tokens=256,
+            micro_batch_tokens=128,
+            log_interval=1000,
+            save_interval=1000,
+        )
+    )
     return memory
 
 
 def show(what: str, memory: dict[int, float]) -> None:
     """One line of MiB and the count after which they were read."""
-    print(f"{what}: " + ", ".join(f"{mib:,.1f} MiB after {count:,}" for count, mib in memory.items()))
+    print(
+        f"{what}: " + ", ".join(f"{mib:,.1f} MiB after {count:,}" for count, mib in memory.items())
+    )
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", nargs="+", default=["data/sample/meta_All_Beauty.json.gz"])
-    parser.add_argument("--tokenizer", help="folder of a checkpoint whose vocabulary is used; without it one is learned from the data")
+    parser.add_argument(
+        "--tokenizer",
+        help="folder of a checkpoint whose vocabulary is used; without it one is learned from the data",
+    )
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--micro-batch-tokens", type=int, default=2048)
     parser.add_argument("--batches", type=int, default=20000)
     parser.add_argument("--train-steps", type=int, default=0)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        tokenizer = read_tokenizer(args.tokenizer) if args.tokenizer else learn_tokenizer(lambda: read_texts(args.data, TEXT_FIELDS), 30522)
+        tokenizer = (
+            read_tokenizer(args.tokenizer)
+            if args.tokenizer
+            else learn_tokenizer(lambda: read_texts(args.data, TEXT_FIELDS), 30522)
+        )
         folder = Path(work) / "tokens"
         folder.mkdir()
         build_token_cache(folder, args.data, tokenizer, TEXT_FIELDS)
-        speed, memory = measure_loader(TokenCache(folder), Vocabulary.of(tokenizer), special_ids(tokenizer), args)
-        print(f"{args.batches:,} micro-batches of {args.micro_batch_tokens:,} tokens: {speed:,.0f} tokens/s on one core")
+        speed, memory = measure_loader(
+            TokenCache(folder), Vocabulary.of(tokenizer), special_ids(tokenizer), args
+        )
+        print(
+            f"{args.batches:,} micro-batches of {args.micro_batch_tokens:,} tokens: {speed:,.0f} tokens/s on one core"
+        )
         show("loader", memory)
         if args.train_steps:
             show("training", measure_training(Path(work), args))

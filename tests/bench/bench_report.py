@@ -33,7 +33,14 @@ from beautybert.ingredients import parse_ingredients
 from beautybert.model import SIZES, BertForSequenceClassification, config_of_size
 from beautybert.optim import learning_rate, make_adamw
 from beautybert.pretrained import read_config, resolve, start_classifier
-from beautybert.products import SOURCES, read_label_map, read_products, read_table, relabel, split_products
+from beautybert.products import (
+    SOURCES,
+    read_label_map,
+    read_products,
+    read_table,
+    relabel,
+    split_products,
+)
 from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list
 
 TRAINING_ROWS, BATCH, MAX_LENGTH = 9000, 8, 512  # the report's
@@ -58,28 +65,44 @@ def encode(rows: Sequence[Row], tokenizer: Tokenizer, labels: Sequence[str]) -> 
     """The first `MAX_LENGTH` tokens of each text, with its label."""
     special, label_id = special_ids(tokenizer), {label: i for i, label in enumerate(labels)}
     encoded = tokenizer.encode_batch_fast([text for text, _ in rows], add_special_tokens=False)
-    return [Example(np.array([special["[CLS]"], *e.ids[:MAX_LENGTH - 2], special["[SEP]"]]), label_id[label])
-            for e, (_, label) in zip(encoded, rows)]
+    return [
+        Example(
+            np.array([special["[CLS]"], *e.ids[: MAX_LENGTH - 2], special["[SEP]"]]),
+            label_id[label],
+        )
+        for e, (_, label) in zip(encoded, rows)
+    ]
 
 
-def train(rows: Sequence[Row], labels: Sequence[str], head: str, args: argparse.Namespace) -> tuple[BertForSequenceClassification, Tokenizer]:
+def train(
+    rows: Sequence[Row], labels: Sequence[str], head: str, args: argparse.Namespace
+) -> tuple[BertForSequenceClassification, Tokenizer]:
     """A classifier after `args.epochs` over the rows."""
     torch.manual_seed(args.seed)
     if args.init == "scratch":
         tokenizer = learn_tokenizer(lambda: [text for text, _ in rows], args.vocab_size)
-        model = BertForSequenceClassification(config_of_size(args.size, len(token_list(tokenizer)), MAX_LENGTH), len(labels), head)
+        model = BertForSequenceClassification(
+            config_of_size(args.size, len(token_list(tokenizer)), MAX_LENGTH), len(labels), head
+        )
     else:
         folder = resolve(args.init)
         tokenizer = read_tokenizer(folder)
         model, _ = start_classifier(folder, read_config(folder), labels, head)
     examples, steps = encode(rows, tokenizer, labels), math.ceil(args.epochs * len(rows) / BATCH)
     optimizer = make_adamw(model.train(), args.lr, weight_decay=0.01)
-    for step in tqdm(range(1, steps + 1), desc=f"{head}, {len(rows):,} rows", leave=False, disable=None):
-        chosen = [examples[i] for i in shuffled_numbers((step - 1) * BATCH, BATCH, len(examples), args.seed)]
+    for step in tqdm(
+        range(1, steps + 1), desc=f"{head}, {len(rows):,} rows", leave=False, disable=None
+    ):
+        chosen = [
+            examples[i]
+            for i in shuffled_numbers((step - 1) * BATCH, BATCH, len(examples), args.seed)
+        ]
         batch = labelled_batch(sorted(chosen, key=lambda example: len(example.ids)))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, args.lr, 0.1, "linear")
-        loss = F.cross_entropy(model(batch.input_ids, batch.position_ids, batch.segments), batch.label_ids)
+        loss = F.cross_entropy(
+            model(batch.input_ids, batch.position_ids, batch.segments), batch.label_ids
+        )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -87,14 +110,24 @@ def train(rows: Sequence[Row], labels: Sequence[str], head: str, args: argparse.
     return model.eval(), tokenizer
 
 
-def right_answers(model: BertForSequenceClassification, tokenizer: Tokenizer, rows: Sequence[Row], labels: Sequence[str]) -> int:
+def right_answers(
+    model: BertForSequenceClassification,
+    tokenizer: Tokenizer,
+    rows: Sequence[Row],
+    labels: Sequence[str],
+) -> int:
     """How many rows the model gives their label."""
     examples = sorted(encode(rows, tokenizer, labels), key=lambda example: len(example.ids))
     right = 0
     with torch.no_grad():
         for start in range(0, len(examples), 32):
-            batch = labelled_batch(examples[start: start + 32])
-            right += int((model(batch.input_ids, batch.position_ids, batch.segments).argmax(-1) == batch.label_ids).sum())
+            batch = labelled_batch(examples[start : start + 32])
+            right += int(
+                (
+                    model(batch.input_ids, batch.position_ids, batch.segments).argmax(-1)
+                    == batch.label_ids
+                ).sum()
+            )
     return right
 
 
@@ -105,13 +138,18 @@ def show(name: str, training: Sequence[Row], test: Sequence[Row], right: int) ->
     unseen = sum(label not in trained for _, label in test) / len(test)
     without = sum(bool(parse_ingredients(text).reason) for text, _ in test) / len(test)
     share = sum(label == majority for _, label in test) / len(test)
-    print(f"| {name} | {len(training):,} | {len(test):,} | {len(trained)} | {unseen:.1%} | {without:.1%} | {share:.2%} | "
-          f"{right / len(test):.2%} ({right}) |", flush=True)
+    print(
+        f"| {name} | {len(training):,} | {len(test):,} | {len(trained)} | {unseen:.1%} | {without:.1%} | {share:.2%} | "
+        f"{right / len(test):.2%} ({right}) |",
+        flush=True,
+    )
 
 
 def main() -> None:
     """Train, judge and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cosmetics", required=True)
     parser.add_argument("--sephora", required=True)
     parser.add_argument("--label-table", default="data/labels.csv")
@@ -123,19 +161,26 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
-    print("| evaluation | training rows | test rows | labels trained | test rows with an untrained label | test texts without a list | majority | right |\n"
-          "|---|---|---|---|---|---|---|---|")
+    print(
+        "| evaluation | training rows | test rows | labels trained | test rows with an untrained label | test texts without a list | majority | right |\n"
+        "|---|---|---|---|---|---|---|---|"
+    )
     rows = report_rows(args.cosmetics, args.sephora)
     labels = sorted({label for _, label in rows})
     training = rows[:TRAINING_ROWS]
     model, tokenizer = train(training, labels, "mlm-logits", args)
-    for name, test in (("notebook", notebook_pairs(rows, TRAINING_ROWS)), ("in order", rows[TRAINING_ROWS:])):
+    for name, test in (
+        ("notebook", notebook_pairs(rows, TRAINING_ROWS)),
+        ("in order", rows[TRAINING_ROWS:]),
+    ):
         show(name, training, test, right_answers(model, tokenizer, test, labels))
 
     products, counts = read_products(args.cosmetics, args.sephora, args.label_table)
     split = split_products(products, "list", keyed_generator(0, SPLIT))
     sides, _ = relabel(split, read_label_map(args.label_table, "full"), 5, counts)
-    training, test = ([(product.text, product.label) for product in sides[side]] for side in ("train", "test"))
+    training, test = (
+        [(product.text, product.label) for product in sides[side]] for side in ("train", "test")
+    )
     labels = sorted({label for _, label in training})
     for head in ("mlm-logits", "pooler"):
         model, tokenizer = train(training, labels, head, args)

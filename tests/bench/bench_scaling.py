@@ -24,11 +24,39 @@ from tests.bench.bench_mlm import logged_steps, make_checkpoint
 
 def start(ranks: int, folder: Path, out: Path, args: argparse.Namespace) -> subprocess.Popen:
     """A run of train_mlm.py on so many ranks."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "train_mlm.py", "--data", *args.data,
-               "--init", str(folder), "--cache-dir", str(folder / "cache"), "--out", str(out), "--max-steps", str(args.steps + 2),
-               "--batch-tokens", str(ranks * args.batch_tokens), "--micro-batch-tokens", str(args.micro_batch_tokens), "--log-interval", "1",
-               "--eval-interval", "0", "--save-interval", "0", "--valid-fraction", "0.001"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={ranks}",
+        "train_mlm.py",
+        "--data",
+        *args.data,
+        "--init",
+        str(folder),
+        "--cache-dir",
+        str(folder / "cache"),
+        "--out",
+        str(out),
+        "--max-steps",
+        str(args.steps + 2),
+        "--batch-tokens",
+        str(ranks * args.batch_tokens),
+        "--micro-batch-tokens",
+        str(args.micro_batch_tokens),
+        "--log-interval",
+        "1",
+        "--eval-interval",
+        "0",
+        "--save-interval",
+        "0",
+        "--valid-fraction",
+        "0.001",
+    ]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
 
 
 def tokens_per_second(runs: int, ranks: int, folder: Path, args: argparse.Namespace) -> float:
@@ -40,16 +68,24 @@ def tokens_per_second(runs: int, ranks: int, folder: Path, args: argparse.Namesp
             sys.exit("a run failed")
         total = 0.0
         for out in outs:
-            tokens, seconds = logged_steps([json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()], after=2)
+            tokens, seconds = logged_steps(
+                [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()],
+                after=2,
+            )
             total += sum(tokens) / sum(seconds)
     return total
 
 
 def main() -> None:
     """Measure in turn and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", nargs="+", default=["data/sample/meta_All_Beauty.json.gz"])
-    parser.add_argument("--tokenizer", help="folder of a checkpoint whose vocabulary is used; without it one is learned from the data")
+    parser.add_argument(
+        "--tokenizer",
+        help="folder of a checkpoint whose vocabulary is used; without it one is learned from the data",
+    )
     parser.add_argument("--shape", default="minilm", choices=("minilm", "tiny", "base"))
     parser.add_argument("--ranks", type=int, nargs="+", default=[2])
     parser.add_argument("--batch-tokens", type=int, default=4096, help="of each rank")
@@ -64,13 +100,21 @@ def main() -> None:
         make_checkpoint(Path(work) / "checkpoint", args)
         for number in range(args.rounds):
             for (runs, ranks), speeds in found.items():
-                print(f"round {number + 1} of {args.rounds}: {runs} run(s) of {ranks} rank(s)", file=sys.stderr, flush=True)
+                print(
+                    f"round {number + 1} of {args.rounds}: {runs} run(s) of {ranks} rank(s)",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 speeds.append(tokens_per_second(runs, ranks, Path(work) / "checkpoint", args))
-    print("| separate runs at once | ranks of each | real tokens/s of all | per rank, against a run alone | against separate runs at once |\n"
-          "|---|---|---|---|---|")
+    print(
+        "| separate runs at once | ranks of each | real tokens/s of all | per rank, against a run alone | against separate runs at once |\n"
+        "|---|---|---|---|---|"
+    )
     for (runs, ranks), speeds in found.items():
         together = f"{median(speeds) / median(found[ranks, 1]):.0%}" if ranks > 1 else ""
-        print(f"| {runs} | {ranks} | {median(speeds):,.0f} | {median(speeds) / (runs * ranks) / median(found[1, 1]):.0%} | {together} |")
+        print(
+            f"| {runs} | {ranks} | {median(speeds):,.0f} | {median(speeds) / (runs * ranks) / median(found[1, 1]):.0%} | {together} |"
+        )
 
 
 if __name__ == "__main__":
