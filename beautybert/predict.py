@@ -1,10 +1,11 @@
-"""Say what kind of product a list of ingredients belongs to: `python -m beautybert.predict MODEL_DIR`.
+"""Say what kind of product an ingredient list belongs to: `python -m beautybert.predict MODEL_DIR`.
 
-    python -m beautybert.predict runs/categories --ingredients "Water, Glycerin, Sodium Laureth Sulfate" --top-k 3 --explain
-    python -m beautybert.predict runs/categories --input products.csv --column ingredients --output answers.csv
+    python -m beautybert.predict runs/categories --ingredients "Water, Glycerin, Mica" --explain
+    python -m beautybert.predict runs/categories --input products.csv --output answers.csv --top-k 3
 
-MODEL_DIR is the run folder of train_cls.py. A table keeps its columns and gains prediction, probability (calibrated; see
-metrics.fit_temperature), with --top-k also prediction_2, probability_2 ..., and reason where a cell holds no list.
+MODEL_DIR is the run folder of train_cls.py. A table keeps its columns and gains prediction,
+probability (calibrated: metrics.fit_temperature), with --top-k also prediction_2, probability_2
+..., and the reason where a cell has no list.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import pandas as pd
 import torch
 from tokenizers import Tokenizer
 
-from beautybert.batching import Example, cut_head_and_tail, labelled_batch
-from beautybert.config import option, raise_problems, run_command
-from beautybert.ingredients import Ingredients, parse_ingredients
-from beautybert.pretrained import Classifier, read_classifier
-from beautybert.products import ENCODINGS
-from beautybert.tokenizer import read_tokenizer, special_ids
+from beautybert.bert import wordpiece
+from beautybert.cls import classifier as classifiers
+from beautybert.cls.batches import Example, encode_documents, pack_examples
+from beautybert.cls.classifier import Classifier
+from beautybert.cls.ingredients import Ingredients, parse_ingredients
+from beautybert.cls.products import ENCODINGS
+from beautybert.training import options
+from beautybert.training.options import option
 
 BATCH = 32  # lists of one forward pass
 ROWS = 4096  # of a table that are in memory at a time
@@ -34,99 +37,199 @@ MAX_EXPLAINED = 300  # ingredients; the longest real lists have fewer
 
 
 @dataclass(frozen=True)
-class Config:
+class PredictConfig:
     """The options of predict."""
 
     model: str = option("", "run folder of train_cls.py", positional=True)
-    ingredients: str | None = option(None, "one list, as printed on a label")
+    ingredients: str | None = option(None, "one list, as printed on a label", group="input")
     input: str | None = option(None, "CSV table with a list in each row", instead_of="ingredients")
-    column: str = option("ingredients", "the column of --input that holds the lists")
-    output: str | None = option(None, "CSV to write; without it the answers are printed")
-    top_k: int = option(1, "how many labels to name")
-    explain: bool = option(
-        False,
-        "of --ingredients: leave out each ingredient in turn and show what that does to the probability",
+    column: str = option("ingredients", "the column of --input with the lists")
+    output: str | None = option(
+        None, "CSV to write; without it the table is printed", group="output"
     )
+    top_k: int = option(1, "number of labels to name", ge=1)
+    explain: bool = option(False, "for --ingredients: drop of the probability without each name")
     force: bool = option(False, "overwrite --output")
 
 
-def probabilities_of(
+def conflicts(config: PredictConfig) -> list[str]:
+    """What is wrong between options, and with the files that they name."""
+    problems = []
+    if (config.ingredients is None) == (config.input is None):
+        problems.append("give one of --ingredients and --input")
+    if config.explain and config.ingredients is None:
+        problems.append("--explain is for --ingredients")
+    if config.output and config.input is None:
+        problems.append("--output is for --input")
+    if config.output and Path(config.output).exists() and not config.force:
+        problems.append(f"--output {config.output} exists; add --force to overwrite it")
+    if config.output and not Path(config.output).absolute().parent.is_dir():
+        parent = Path(config.output).parent
+        problems.append(f"--output {config.output}: there is no folder {parent}")
+    if not Path(config.model).is_dir():
+        problems.append(f"{config.model}: no such folder; name the run folder of train_cls.py")
+    return problems
+
+
+def main(config: PredictConfig) -> None:
+    """Predict as `config` asks."""
+    options.raise_problems(options.out_of_range(config) + conflicts(config))
+    classifier = classifiers.load(Path(config.model))
+    tokenizer = wordpiece.read(config.model)
+    top_k = min(config.top_k, len(classifier.labels))
+    if config.ingredients is not None:
+        predict_one(config.ingredients, classifier, tokenizer, top_k, config.explain)
+        return
+    assert config.input is not None  # conflicts() has seen to it
+    source = Path(config.input)
+    if config.output:  # written under another name until it is complete: it may be --input itself
+        temporary = Path(config.output + ".tmp")
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            counts = predict_table(source, config.column, classifier, tokenizer, top_k, file)
+        os.replace(temporary, config.output)
+    else:
+        counts = predict_table(source, config.column, classifier, tokenizer, top_k, sys.stdout)
+    num_rows, num_unanswered = counts
+    print(
+        f"{num_rows:,} rows, {num_unanswered:,} of them without an ingredient list", file=sys.stderr
+    )
+
+
+# ---- predictions -------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def predict_probabilities(
     classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str]
 ) -> np.ndarray:
-    """Calibrated probabilities (texts, C) of clean lists. Which texts share a batch changes nothing but rounding."""
-    special, room = special_ids(tokenizer), classifier.max_length - 2
-    ids = [
-        cut_head_and_tail(encoding.ids, room)
-        for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    ]
-    examples = [Example(np.array([special["[CLS]"], *row, special["[SEP]"]]), 0) for row in ids]
-    result = np.zeros((len(texts), len(classifier.labels)))
-    by_length = sorted(range(len(texts)), key=lambda i: len(examples[i].ids))
+    """Calibrated probabilities (texts, C) of clean lists.
+
+    Which texts share a batch changes nothing but rounding.
+    """
+    documents, _ = encode_documents(texts, tokenizer, classifier.max_length)
+    examples = [Example(ids, 0) for ids in documents]
+    by_length = sorted(range(len(texts)), key=lambda i: len(documents[i]))
+    probabilities = np.zeros((len(texts), len(classifier.labels)))
     for start in range(0, len(by_length), BATCH):
-        chosen = by_length[start : start + BATCH]
-        batch = labelled_batch([examples[i] for i in chosen])
-        with torch.no_grad():
-            logits = classifier.model(batch.input_ids, batch.position_ids, batch.segments).double()
-        result[chosen] = (logits / classifier.temperature).softmax(-1).numpy()
-    return result
+        indices = by_length[start : start + BATCH]
+        batch = pack_examples([examples[i] for i in indices])
+        logits = classifier.model(*batch.inputs).double()
+        probabilities[indices] = (logits / classifier.temperature).softmax(-1).numpy()
+    return probabilities
 
 
-def answers(
+def predict_cells(
     classifier: Classifier, tokenizer: Tokenizer, cells: Sequence[object], top_k: int
 ) -> list[dict]:
-    """For each raw cell prediction, probability, prediction_2 ..., reason; without a list the first are empty and the reason says why."""
+    """For each raw cell: prediction, probability, prediction_2 ..., reason.
+
+    Without a list the predictions are empty and the reason says why.
+    """
     lists = [parse_ingredients(cell) for cell in cells]
-    usable = [i for i, ingredients in enumerate(lists) if not ingredients.reason]
     rows = [_empty_answer(top_k, ingredients.reason) for ingredients in lists]
-    probabilities = probabilities_of(classifier, tokenizer, [str(lists[i]) for i in usable])
-    for i, row in zip(usable, probabilities):
-        for place, label_id in enumerate(np.argsort(-row, kind="stable")[:top_k], start=1):
-            end = "" if place == 1 else f"_{place}"
-            rows[i] |= {
-                f"prediction{end}": classifier.labels[label_id],
-                f"probability{end}": round(float(row[label_id]), 6),
-            }
+    usable = [i for i, ingredients in enumerate(lists) if not ingredients.reason]
+    texts = [str(lists[i]) for i in usable]
+    probabilities = predict_probabilities(classifier, tokenizer, texts)
+    for i, row in zip(usable, probabilities, strict=True):
+        best = np.argsort(-row, kind="stable")[:top_k]
+        for ending, label_id in zip(_endings(top_k), best, strict=True):
+            rows[i][f"prediction{ending}"] = classifier.labels[label_id]
+            rows[i][f"probability{ending}"] = round(float(row[label_id]), 6)
     return rows
 
 
-def _empty_answer(top_k: int, reason: str) -> dict:
-    names = [
-        name + ("" if place == 1 else f"_{place}")
-        for place in range(1, top_k + 1)
-        for name in ("prediction", "probability")
-    ]
-    return {**dict.fromkeys(names, ""), "reason": reason}
-
-
-def influences(
+def occlusion_scores(
     classifier: Classifier, tokenizer: Tokenizer, ingredients: Ingredients
 ) -> list[tuple[str, float]]:
-    """(ingredient, how much the probability of the predicted label falls without it), the largest fall first.
+    """Ingredients, each with the drop of the predicted label's probability without it, largest
+    first.
 
     Each ingredient is left out in turn (occlusion; Li, Monroe & Jurafsky 2016, arXiv:1612.08220).
     """
     names = ingredients.names
-    texts = [str(ingredients)] + [
-        str(Ingredients(names[:i] + names[i + 1 :], ingredients.may_contain))
-        for i in range(len(names))
-    ]
-    probabilities = probabilities_of(classifier, tokenizer, texts)
-    falls = probabilities[0].max() - probabilities[1:, probabilities[0].argmax()]
-    return sorted(zip(names, falls.tolist()), key=lambda pair: -pair[1])
+    texts = [str(ingredients)]
+    for i in range(len(names)):
+        without = Ingredients(names[:i] + names[i + 1 :], ingredients.may_contain)
+        texts.append(str(without))
+    probabilities = predict_probabilities(classifier, tokenizer, texts)
+    predicted = probabilities[0].argmax()
+    drops = probabilities[0, predicted] - probabilities[1:, predicted]
+    return sorted(zip(names, drops.tolist(), strict=True), key=lambda pair: -pair[1])
+
+
+def _endings(top_k: int) -> list[str]:
+    """What the columns of the first, second ... prediction end in."""
+    return ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
+
+
+def _empty_answer(top_k: int, reason: str) -> dict:
+    answer: dict = {}
+    for ending in _endings(top_k):
+        answer |= {f"prediction{ending}": "", f"probability{ending}": ""}
+    return answer | {"reason": reason}
+
+
+# ---- one list, or a table ----------------------------------------------------------------------
+
+
+def predict_one(
+    cell: str, classifier: Classifier, tokenizer: Tokenizer, top_k: int, explain: bool
+) -> None:
+    """Print the predictions for one list and, to explain them, what each ingredient does to them.
+
+    ValueError for a cell without a list, and for one that is too long to explain.
+    """
+    ingredients = parse_ingredients(cell)
+    if ingredients.reason:
+        raise ValueError(f"--ingredients holds no ingredient list: {ingredients.reason}")
+    if explain and len(ingredients.names) > MAX_EXPLAINED:
+        raise ValueError(
+            f"--explain leaves out each ingredient in turn and takes at most {MAX_EXPLAINED}, not "
+            f"{len(ingredients.names):,}"
+        )
+    answer = predict_cells(classifier, tokenizer, [cell], top_k)[0]
+    for ending in _endings(top_k):
+        print(f"{answer[f'probability{ending}']:6.1%}  {answer[f'prediction{ending}']}")
+    if explain:
+        print(f"\nWithout it, the probability of {answer['prediction']} falls by (points):")
+        for name, drop in occlusion_scores(classifier, tokenizer, ingredients):
+            print(f"{100 * drop:+6.1f}  {name}")
+
+
+def predict_table(
+    source: Path,
+    column: str,
+    classifier: Classifier,
+    tokenizer: Tokenizer,
+    top_k: int,
+    file: TextIO,
+) -> tuple[int, int]:
+    """Write a table and its predictions to an open file.
+
+    Returns the rows and those without a list.
+    """
+    num_rows = num_unanswered = 0
+    columns = list(_empty_answer(top_k, ""))
+    for index, part in enumerate(read_rows(source, column, columns)):
+        answers = predict_cells(classifier, tokenizer, part[column].tolist(), top_k)
+        found = pd.DataFrame(answers, index=part.index, columns=columns)
+        num_rows += len(part)
+        num_unanswered += int((found["reason"] != "").sum())
+        pd.concat([part, found], axis=1).to_csv(file, index=False, header=index == 0)
+    return num_rows, num_unanswered
 
 
 def read_rows(path: Path, column: str, added: Sequence[str]) -> Iterator[pd.DataFrame]:
     """The table in parts of `ROWS` rows, at least one part.
 
-    ValueError for a file that is no CSV, lacks the column (it names those there are) or already has one of those that are `added`.
+    ValueError for a file that is no CSV, lacks the column (it names those that are there) or
+    already has one of those that are `added`.
     """
-    options: dict = {"dtype": str, "keep_default_na": False, "index_col": False, "chunksize": ROWS}
+    keywords: dict = {"dtype": str, "keep_default_na": False, "index_col": False}
     for encoding in ENCODINGS:
-        try:
-            with pd.read_csv(path, encoding=encoding, **options) as parts:
-                columns = [list(part.columns) for part in parts][
-                    0
-                ]  # to the end, as the encoding may fail anywhere
+        try:  # to the end, as the encoding may fail anywhere
+            with pd.read_csv(path, encoding=encoding, chunksize=ROWS, **keywords) as parts:
+                columns = [list(part.columns) for part in parts][0]
             break
         except UnicodeDecodeError:
             continue
@@ -136,83 +239,18 @@ def read_rows(path: Path, column: str, added: Sequence[str]) -> Iterator[pd.Data
             raise ValueError(f"--input {path} is no readable CSV: {error}") from None
     if column not in columns:
         raise ValueError(
-            f"--input {path} has no column {column!r}; it has {', '.join(columns)}. Name one with --column"
+            f"--input {path} has no column {column!r}; it has {', '.join(columns)}. Name one with "
+            "--column"
         )
     taken = [name for name in added if name in columns]
     if taken:
         raise ValueError(
-            f"--input {path} already has the column {', '.join(taken)}, which the answers would take; rename it"
+            f"--input {path} already has the column {', '.join(taken)}, which the answers would take; "
+            "rename it"
         )
-    with pd.read_csv(path, encoding=encoding, **options) as parts:
+    with pd.read_csv(path, encoding=encoding, chunksize=ROWS, **keywords) as parts:
         yield from parts
 
 
-def answer_table(
-    config: Config, classifier: Classifier, tokenizer: Tokenizer, top_k: int, file: TextIO
-) -> tuple[int, int]:
-    """Write --input and its answers to an open file; returns the rows and those without a list."""
-    total = unanswered = 0
-    columns = list(_empty_answer(top_k, ""))
-    for number, part in enumerate(read_rows(Path(config.input), config.column, columns)):
-        found = pd.DataFrame(
-            answers(classifier, tokenizer, part[config.column].tolist(), top_k),
-            index=part.index,
-            columns=columns,
-        )
-        total, unanswered = total + len(part), unanswered + int((found["reason"] != "").sum())
-        pd.concat([part, found], axis=1).to_csv(file, index=False, header=number == 0)
-    return total, unanswered
-
-
-def main(config: Config) -> None:
-    """Answer as `config` asks."""
-    problems = []
-    if (config.ingredients is None) == (config.input is None):
-        problems.append("give one of --ingredients and --input")
-    if config.explain and config.ingredients is None:
-        problems.append("--explain goes with --ingredients")
-    if config.output and config.input is None:
-        problems.append("--output goes with --input")
-    if config.output and Path(config.output).exists() and not config.force:
-        problems.append(f"--output {config.output} exists; add --force to overwrite it")
-    if config.output and not Path(config.output).absolute().parent.is_dir():
-        problems.append(
-            f"--output {config.output}: there is no folder {Path(config.output).parent}"
-        )
-    if config.top_k < 1:
-        problems.append(f"--top-k must be at least 1, not {config.top_k}")
-    if not Path(config.model).is_dir():
-        problems.append(f"{config.model}: no such folder; name the run folder of train_cls.py")
-    raise_problems(problems)
-    classifier, tokenizer = read_classifier(Path(config.model)), read_tokenizer(config.model)
-    top_k = min(config.top_k, len(classifier.labels))
-
-    if config.ingredients is not None:
-        ingredients = parse_ingredients(config.ingredients)
-        if ingredients.reason:
-            raise ValueError(f"--ingredients holds no ingredient list: {ingredients.reason}")
-        if config.explain and len(ingredients.names) > MAX_EXPLAINED:
-            raise ValueError(
-                f"--explain leaves out each ingredient in turn and takes at most {MAX_EXPLAINED}, not {len(ingredients.names):,}"
-            )
-        answer = answers(classifier, tokenizer, [config.ingredients], top_k)[0]
-        for end in ["", *(f"_{place}" for place in range(2, top_k + 1))]:
-            print(f"{answer[f'probability{end}']:6.1%}  {answer[f'prediction{end}']}")
-        if config.explain:
-            print(f"\nWithout it, the probability of {answer['prediction']} falls by (points):")
-            for name, fall in influences(classifier, tokenizer, ingredients):
-                print(f"{100 * fall:+6.1f}  {name}")
-        return
-
-    if config.output:  # under another name until it is whole: it may be --input itself
-        unfinished = Path(config.output + ".unfinished")
-        with open(unfinished, "w", newline="", encoding="utf-8") as file:
-            total, unanswered = answer_table(config, classifier, tokenizer, top_k, file)
-        os.replace(unfinished, config.output)
-    else:
-        total, unanswered = answer_table(config, classifier, tokenizer, top_k, sys.stdout)
-    print(f"{total:,} rows, {unanswered:,} of them without an ingredient list", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    sys.exit(run_command(Config, __doc__, main))
+    sys.exit(options.run_command(PredictConfig, __doc__, main))

@@ -1,16 +1,18 @@
-"""Attention over flat tokens: the only place that knows where documents begin and end.
+"""Attention over flat tokens: the only module that knows where documents begin and end.
 
-The documents of a micro-batch lie one after another in a flat row of tokens. `Segments` says where,
-`attend` lets the tokens of each document see one another and nothing else. On CUDA in half precision the
-variable-length flash kernel of torch does this; everywhere else each run of equally long neighbours
-becomes one batch of `scaled_dot_product_attention`, so nothing is ever padded or masked. Neither way has
-dropout on the attention weights: the kernel has none, and both must compute the same model.
+The documents of a micro-batch are packed one after another into one row of tokens. `PackedLengths`
+says how long each is; `attend` lets the tokens of a document see one another and nothing else. On
+CUDA in half precision torch's variable-length flash kernel does this. Elsewhere each group of
+neighbours of the same length is one batch of `scaled_dot_product_attention`, so nothing is padded
+or masked. Neither backend has dropout on the attention weights: the kernel has none, and both must
+compute one model.
 
 Letters: N tokens in the micro-batch, B documents, T length of a document, H heads, K head size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -18,91 +20,89 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-try:  # torch >= 2.10; its keyword arguments moved between releases, its seven positional ones did not
+try:  # torch >= 2.10. Its keyword arguments moved between releases, its seven positional ones not.
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:
-    varlen_attn = None
+    varlen_attn = None  # type: ignore[assignment]
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the host on `device`. The copy to a GPU takes its place among the GPU's work, and the host does not wait for it."""
-    return (
-        tensor.pin_memory().to(device, non_blocking=True)
-        if device.type == "cuda"
-        else tensor.to(device)
-    )
+    """A CPU tensor on `device`.
+
+    A copy to a GPU is queued there, and the CPU does not wait for it.
+    """
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
-# Not frozen: of a frozen one torch.compile of 2.6 and 2.11 guards the number of documents, and compiles again for each other one. 2.13 does not.
+# Not frozen: for a frozen dataclass torch.compile of 2.6 and 2.11 guards the number of documents
+# and recompiles for every other number. 2.13 does not.
 @dataclass
-class Segments:
-    """Where the documents of a micro-batch lie.
+class PackedLengths:
+    """The lengths of the documents packed in a micro-batch.
 
-    lengths: tokens of each document, in order, on the host. offsets: (B + 1,) int32, the first token of
-    each document and, last, N. longest: max(lengths). flash: whether the device of `offsets` has the kernel
-    (compute capability 8.0). Documents sorted by length make the fewest runs, so the fastest CPU step.
+    seqlens: tokens of each document, in order, on the CPU. cu_seqlens: (B + 1,) int32, their
+    cumulative sum: the start of each document and, last, N. max_seqlen: the longest. use_flash:
+    whether the device of `cu_seqlens` has the kernel. Documents sorted by length make the fewest
+    groups, and so the fastest step on a CPU.
     """
 
-    lengths: tuple[int, ...]
-    offsets: Tensor
-    longest: int
-    flash: bool = False
+    seqlens: tuple[int, ...]
+    cu_seqlens: Tensor
+    max_seqlen: int
+    use_flash: bool = False
 
     @classmethod
-    def from_lengths(cls, lengths, device: torch.device | str = "cpu") -> Segments:
-        lengths = tuple(int(length) for length in lengths)
-        offsets = torch.zeros(len(lengths) + 1, dtype=torch.int32)
-        offsets[1:] = torch.tensor(lengths).cumsum(0)
-        return cls(lengths, offsets, max(lengths)).to(torch.device(device))
+    def of(cls, seqlens: Sequence[int], device: torch.device | str = "cpu") -> PackedLengths:
+        """From the length of each document."""
+        seqlens = tuple(int(length) for length in seqlens)
+        cu_seqlens = torch.zeros(len(seqlens) + 1, dtype=torch.int32)
+        cu_seqlens[1:] = torch.tensor(seqlens).cumsum(0)
+        return cls(seqlens, cu_seqlens, max(seqlens)).to(torch.device(device))
 
-    def to(self, device: torch.device) -> Segments:
-        """The same segments with `offsets` on `device`."""
-        return Segments(
-            self.lengths, to_device(self.offsets, device), self.longest, has_flash(device)
-        )
+    def to(self, device: torch.device) -> PackedLengths:
+        """The same lengths with `cu_seqlens` on `device`."""
+        cu_seqlens = to_device(self.cu_seqlens, device)
+        return PackedLengths(self.seqlens, cu_seqlens, self.max_seqlen, has_flash(device))
 
 
 def has_flash(device: torch.device) -> bool:
-    """Whether this torch and this device have the kernel."""
-    return (
-        varlen_attn is not None
-        and device.type == "cuda"
-        and torch.cuda.get_device_capability(device) >= (8, 0)
-    )
+    """Whether this torch and this device have the kernel (compute capability 8.0 or newer)."""
+    if varlen_attn is None or device.type != "cuda":
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def suits_flash(dtype: torch.dtype | None, head_size: int) -> bool:
-    """Whether the kernel takes queries of this dtype and size; None, no autocast, is fp32."""
+    """Whether the kernel takes queries of this dtype and head size; None, no autocast, is fp32."""
     return dtype in (torch.float16, torch.bfloat16) and head_size % 8 == 0 and head_size <= 256
 
 
-def attention_path(device: torch.device, dtype: torch.dtype | None, head_size: int) -> str:
-    """Which way `attend` will go, for people to read."""
-    return (
-        "the flash kernel"
-        if has_flash(device) and suits_flash(dtype, head_size)
-        else "runs of equal length"
-    )
+def backend_name(device: torch.device, dtype: torch.dtype | None, head_size: int) -> str:
+    """The backend that `attend` will take, for people to read."""
+    if has_flash(device) and suits_flash(dtype, head_size):
+        return "the varlen flash kernel"
+    return "SDPA over same-length groups"
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, lengths: PackedLengths) -> Tensor:
     """Scaled dot-product attention inside each document: (N, H, K) x 3 -> (N, H, K)."""
-    if segments.flash and suits_flash(q.dtype, q.shape[-1]):
-        return varlen_attn(
-            q, k, v, segments.offsets, segments.offsets, segments.longest, segments.longest
-        )
-    return _attend_by_runs(q, k, v, segments)
+    if lengths.use_flash and suits_flash(q.dtype, q.shape[-1]):
+        cu_seqlens, max_seqlen = lengths.cu_seqlens, lengths.max_seqlen
+        return varlen_attn(q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen)
+    return _sdpa_over_groups(q, k, v, lengths)
 
 
-@torch.compiler.disable  # the runs differ from one micro-batch to the next: tracing them would recompile each time
-def _attend_by_runs(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
+@torch.compiler.disable  # groups differ between micro-batches: tracing would recompile for each
+def _sdpa_over_groups(q: Tensor, k: Tensor, v: Tensor, lengths: PackedLengths) -> Tensor:
+    """(N, H, K) x 3 -> (N, H, K), one SDPA call for each group of neighbours of the same length."""
     H, K = q.shape[1:]
-    runs = [(length, sum(1 for _ in run)) for length, run in groupby(segments.lengths)]
-    tokens = [length * count for length, count in runs]
+    groups = [(T, len(list(group))) for T, group in groupby(lengths.seqlens)]
+    tokens = [T * B for T, B in groups]
     outputs = []
-    for (T, B), *qkv in zip(runs, q.split(tokens), k.split(tokens), v.split(tokens)):
+    for (T, B), *qkv in zip(groups, q.split(tokens), k.split(tokens), v.split(tokens), strict=True):
         q_, k_, v_ = (x.view(B, T, H, K).transpose(1, 2) for x in qkv)  # (B, H, T, K)
-        outputs.append(
-            F.scaled_dot_product_attention(q_, k_, v_).transpose(1, 2).reshape(B * T, H, K)
-        )
+        attended = F.scaled_dot_product_attention(q_, k_, v_)  # (B, H, T, K)
+        outputs.append(attended.transpose(1, 2).reshape(B * T, H, K))
     return torch.cat(outputs)

@@ -1,16 +1,16 @@
 """BERT (Devlin et al. 2019, arXiv:1810.04805) over flat tokens, written out by hand.
 
-Every layer sees a row of N real tokens, never padding; only `attend` knows which document a token belongs
-to. Parameter names are those of the published checkpoints, so `state_dict()` is the interchange format.
-Reading and writing weights is pretrained.py's work.
+Every layer sees a row of N real tokens, never padding; only `attend` knows which document a token
+belongs to. Parameter names are those of the published checkpoints, so `state_dict()` is the
+interchange format. Weights are read and written in pretrained.py.
 
-Letters: N tokens in the micro-batch, B documents, T length, D hidden, H heads, K head size, V vocabulary,
-M targets, C classes.
+Letters: N tokens in the micro-batch, B documents, T length, D hidden, H heads, K head size, V
+vocabulary, M targets, C classes.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 
 import torch
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from beautybert.attention import Segments, attend
+from beautybert.bert.attention import PackedLengths, attend, backend_name
 
 ACTIVATIONS = {
     "gelu": F.gelu,
@@ -30,9 +30,18 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class BertConfig:
-    """The fields of a BERT checkpoint's config.json that shape the computation; defaults are BERT-base's.
+    """The fields of a BERT checkpoint's config.json that shape the computation.
 
-    `attention_probs_dropout_prob` is kept for other readers of the file; see attention.py for why it is not applied.
+    BERT-base by default.
+
+    vocab_size: V, rows of the word embeddings. hidden_size: D, numbers in a hidden state.
+    num_hidden_layers: transformer layers. num_attention_heads: H, each of hidden_size / H numbers.
+    intermediate_size: numbers between the two matrices of a feed-forward block. hidden_act:
+    activation there and in the MLM head. hidden_dropout_prob: share of hidden numbers set to 0 in
+    training. attention_probs_dropout_prob: kept for other readers of the file, not applied (see
+    attention.py). max_position_embeddings: tokens of the longest document. type_vocab_size: token
+    types, of which only type 0 is used. initializer_range: standard deviation of new weights.
+    layer_norm_eps: added to variances. pad_token_id: id whose new embedding is 0.
     """
 
     vocab_size: int = 30522
@@ -52,13 +61,15 @@ class BertConfig:
     def __post_init__(self):
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}"
+                f"hidden_size {self.hidden_size} is no multiple of "
+                f"num_attention_heads {self.num_attention_heads}"
             )
         if self.num_hidden_layers < 1:
             raise ValueError(f"num_hidden_layers must be at least 1, not {self.num_hidden_layers}")
         if self.hidden_act not in ACTIVATIONS:
+            supported = ", ".join(ACTIVATIONS)
             raise ValueError(
-                f"hidden_act {self.hidden_act!r} is not supported; supported: {', '.join(ACTIVATIONS)}"
+                f"hidden_act {self.hidden_act!r} is not supported; supported: {supported}"
             )
 
     @property
@@ -68,7 +79,10 @@ class BertConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> BertConfig:
-        """From the contents of config.json. ValueError if it describes a model that this one is not."""
+        """From the contents of config.json.
+
+        ValueError if it describes a model that this one is not.
+        """
         expected = {
             "model_type": "bert",
             "position_embedding_type": "absolute",
@@ -82,16 +96,22 @@ class BertConfig:
                     f"config.json has {key} = {values[key]!r}; only {value!r} is supported"
                 )
         known = {field.name for field in fields(cls)}
-        return cls(
-            **{key: value for key, value in values.items() if key in known and value is not None}
-        )
+        given = {key: value for key, value in values.items() if value is not None}
+        return cls(**{key: value for key, value in given.items() if key in known})
+
+    def with_dropout(self, probability: float | None) -> BertConfig:
+        """The same shape with another dropout of hidden states; None: its own."""
+        if probability is None:
+            return self
+        return replace(self, hidden_dropout_prob=probability)
 
     def to_dict(self) -> dict:
         """As config.json holds it, `model_type` included."""
         return {"model_type": "bert", **asdict(self)}
 
 
-# Turc et al. 2019, arXiv:1908.08962, table 1: (layers, hidden size); heads of 64, inner layer of 4 x hidden
+# (layers, hidden size); heads of 64, intermediate size 4 x hidden. Turc et al. 2019,
+# arXiv:1908.08962, table 1
 SIZES = {
     "tiny": (2, 128),
     "mini": (4, 256),
@@ -116,23 +136,19 @@ def config_of_size(name: str, vocab_size: int, max_position_embeddings: int = 51
 
 
 class Dropout(nn.Dropout):
-    """Dropout that on a CPU draws 16 bits an element, which is faster than torch's; the probability is rounded to a 65,536th."""
+    """Dropout that on a CPU draws 16 bits an element, which is faster than torch's own.
+
+    The probability is rounded to a multiple of 1 / 65,536.
+    """
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Any shape -> the same shape."""
         dropped = round(self.p * 2**16)
-        if (
-            not self.training
-            or dropped in (0, 2**16)
-            or hidden.device.type != "cpu"
-            or torch.compiler.is_compiling()
-        ):
+        on_cpu = hidden.device.type == "cpu" and not torch.compiler.is_compiling()
+        if not self.training or dropped in (0, 2**16) or not on_cpu:
             return super().forward(hidden)
-        bits = (
-            torch.empty(hidden.numel() // 4 + 1, dtype=torch.int64)
-            .random_(-(2**63), None)
-            .view(torch.int16)
-        )  # even over all 64 bits
+        words = torch.empty(hidden.numel() // 4 + 1, dtype=torch.int64)
+        bits = words.random_(-(2**63), None).view(torch.int16)  # all 64 bits are drawn
         kept = bits[: hidden.numel()].view(hidden.shape) >= dropped - 2**15
         return hidden * kept.to(hidden.dtype).mul_(2**16 / (2**16 - dropped))
 
@@ -166,14 +182,12 @@ class BertSelfAttention(nn.Module):
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
+    def forward(self, hidden: Tensor, lengths: PackedLengths) -> Tensor:
         """(N, D) -> (N, D)."""
         N, D = hidden.shape
-        q, k, v = (
-            project(hidden).view(N, self.heads, D // self.heads)
-            for project in (self.query, self.key, self.value)
-        )  # (N, H, K)
-        return attend(q, k, v, segments).reshape(N, D)
+        heads = (N, self.heads, D // self.heads)  # (N, H, K)
+        q, k, v = (project(hidden).view(heads) for project in (self.query, self.key, self.value))
+        return attend(q, k, v, lengths).reshape(N, D)
 
 
 class AddAndNorm(nn.Module):
@@ -204,9 +218,12 @@ class BertLayer(nn.Module):
         self.output = AddAndNorm(config.intermediate_size, config)
         self.activation = ACTIVATIONS[config.hidden_act]
 
-    def forward(self, hidden: Tensor, segments: Segments, rows: Tensor | None = None) -> Tensor:
-        """(N, D) -> (N, D), or the rows (M,) alone, (M, D): behind the attention no token needs another."""
-        attended = self.attention["self"](hidden, segments)
+    def forward(self, hidden: Tensor, lengths: PackedLengths, rows: Tensor | None = None) -> Tensor:
+        """(N, D) -> (N, D); with `rows` (M,), only those tokens: (M, D).
+
+        After the attention no token needs another, so the rest is computed for `rows` alone.
+        """
+        attended = self.attention["self"](hidden, lengths)
         if rows is not None:
             attended, hidden = attended[rows], hidden[rows]
         hidden = self.attention["output"](attended, hidden)
@@ -214,55 +231,62 @@ class BertLayer(nn.Module):
 
 
 class BertEncoder(nn.Module):
-    """The stack of layers; `recompute` trades a second forward pass of each layer for the memory of its activations."""
+    """The stack of layers.
+
+    With `gradient_checkpointing` each layer is computed again in the backward pass: about a third
+    more time for the memory of its activations.
+    """
 
     def __init__(self, config: BertConfig):
         super().__init__()
         self.layer = nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))
-        self.recompute = False
+        self.gradient_checkpointing = False
 
-    def forward(self, hidden: Tensor, segments: Segments, rows: Tensor | None = None) -> Tensor:
-        """(N, D) -> (N, D), or of the last layer the rows (M,) alone, (M, D)."""
+    def forward(self, hidden: Tensor, lengths: PackedLengths, rows: Tensor | None = None) -> Tensor:
+        """(N, D) -> (N, D); with `rows` (M,), only those tokens of the last layer: (M, D)."""
         for layer in self.layer:
-            wanted = rows if layer is self.layer[-1] else None
-            if self.recompute and self.training:
-                hidden = checkpoint(layer, hidden, segments, wanted, use_reentrant=False)
+            layer_rows = rows if layer is self.layer[-1] else None
+            if self.gradient_checkpointing and self.training:
+                hidden = checkpoint(layer, hidden, lengths, layer_rows, use_reentrant=False)
             else:
-                hidden = layer(hidden, segments, wanted)
+                hidden = layer(hidden, lengths, layer_rows)
         return hidden
 
 
 class BertModel(nn.Module):
     """Embeddings and encoder; with `pooler`, also the dense layer that classifiers put on [CLS].
 
-    MLM training has no use for the pooler, but carries it along untouched so that a classifier gets it back.
+    MLM training does not use the pooler, but keeps it untouched, so that a classifier gets it back.
     """
 
     def __init__(self, config: BertConfig, pooler: bool = True):
         super().__init__()
         self.embeddings = BertEmbeddings(config)
         self.encoder = BertEncoder(config)
-        self.pooler = (
-            nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)})
-            if pooler
-            else None
-        )
+        self.pooler: nn.ModuleDict | None = None
+        if pooler:
+            dense = nn.Linear(config.hidden_size, config.hidden_size)
+            self.pooler = nn.ModuleDict({"dense": dense})
 
     def forward(
         self,
         input_ids: Tensor,
         position_ids: Tensor,
-        segments: Segments,
+        lengths: PackedLengths,
         rows: Tensor | None = None,
     ) -> Tensor:
-        """Token ids (N,) and positions in their documents (N,) -> last hidden states (N, D); with `rows` (M,) only those tokens', (M, D), for less."""
-        return self.encoder(self.embeddings(input_ids, position_ids), segments, rows)
+        """Token ids (N,) and positions in their documents (N,) -> last hidden states (N, D).
+
+        With `rows` (M,), only the hidden states of those tokens, (M, D), for less work.
+        """
+        return self.encoder(self.embeddings(input_ids, position_ids), lengths, rows)
 
 
 class BertLMPredictionHead(nn.Module):
     """Dense, activation, layer norm, then the transposed word embeddings as decoder.
 
-    The decoder's matrix is passed in (Press & Wolf 2017, arXiv:1608.05859): tied by use, there is one copy to train and to save.
+    The decoder's matrix is passed in (Press & Wolf 2017, arXiv:1608.05859). It is tied by use, so
+    there is one copy to train and to save.
     """
 
     def __init__(self, config: BertConfig):
@@ -285,16 +309,14 @@ class BertLMPredictionHead(nn.Module):
 def decode(hidden: Tensor, word_embeddings: Tensor, bias: Tensor, multiple: int) -> Tensor:
     """(M, D), (V, D), (V,) -> logits (M, V), by a product with V padded to a `multiple`.
 
-    BERT's V of 30,522 leaves most rows of the logits off the 16 bytes that matrix units want aligned (NVIDIA, Matrix Multiplication
-    Background User's Guide, section 3).
+    With BERT's V of 30,522 most rows of the logits miss the alignment of 16 bytes that matrix units
+    want (NVIDIA, Matrix Multiplication Background User's Guide, section 3).
     """
     V = len(word_embeddings)
     missing = -V % multiple
     if missing:
-        word_embeddings, bias = (
-            F.pad(word_embeddings, (0, 0, 0, missing)),
-            F.pad(bias, (0, missing)),
-        )
+        word_embeddings = F.pad(word_embeddings, (0, 0, 0, missing))
+        bias = F.pad(bias, (0, missing))
     return F.linear(hidden, word_embeddings, bias)[:, :V]
 
 
@@ -307,14 +329,18 @@ class BertForMaskedLM(nn.Module):
         self.bert = BertModel(config, pooler)
         self.cls = nn.ModuleDict({"predictions": BertLMPredictionHead(config)})
         init_weights(self, config)
-        if pooler:  # without a gradient DistributedDataParallel would wait for one
+        if self.bert.pooler is not None:  # it gets no gradient, and DDP would wait for one
             self.bert.pooler.requires_grad_(False)
 
     def forward(
-        self, input_ids: Tensor, position_ids: Tensor, segments: Segments, target_positions: Tensor
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor,
+        lengths: PackedLengths,
+        target_positions: Tensor,
     ) -> Tensor:
-        """(N,), (N,), and which of the N tokens to predict (M,) -> logits (M, V)."""
-        hidden = self.bert(input_ids, position_ids, segments, rows=target_positions)  # (M, D)
+        """Ids (N,), positions (N,) and which of the tokens to predict (M,) -> logits (M, V)."""
+        hidden = self.bert(input_ids, position_ids, lengths, rows=target_positions)  # (M, D)
         return self.cls["predictions"](hidden, self.bert.embeddings.word_embeddings.weight)
 
 
@@ -322,71 +348,70 @@ HEADS = ("pooler", "mlp", "wide", "mlm-logits")
 
 
 class BertForSequenceClassification(nn.Module):
-    """BERT with one of four heads that say which class a document belongs to.
+    """BERT with one of `HEADS`, which says to which class a document belongs.
 
-    pooler: dense, tanh, dropout, dense on [CLS], as published and as transformers names it. mlp: dropout and dense layers on [CLS] beside
-    the mean of all tokens. wide: mlp, and a weight for each token of the vocabulary and class, summed over the document and divided by the square root of its
-    length: a linear model beside the deep one (Cheng et al. 2016, arXiv:1606.07792). mlm-logits: one dense layer on the vocabulary logits of [CLS]; it
-    stays for comparison, since V inputs say less than the D that they are computed from.
+    pooler: dense, tanh, dropout, dense on [CLS], as published and as transformers names it. mlp:
+    dropout and dense layers on [CLS] and the mean of all tokens. wide: mlp, and a weight for each
+    token of the vocabulary and class, summed over the document and divided by the square root of
+    its length. It is a linear model added to the deep one (Cheng et al. 2016, arXiv:1606.07792).
+    mlm-logits: one dense layer on the vocabulary logits of [CLS], for comparison: V inputs say less
+    than the D that they are computed from.
     """
 
     def __init__(self, config: BertConfig, classes: int, head: str = "pooler"):
         super().__init__()
         assert head in HEADS
         D = config.hidden_size
-        self.config, self.head = config, head
+        self.config = config
+        self.head = head
         self.bert = BertModel(config, pooler=head == "pooler")
         self.dropout = Dropout(config.hidden_dropout_prob)
         if head == "pooler":
             self.classifier: nn.Module = nn.Linear(D, classes)
         elif head in ("mlp", "wide"):
-            self.classifier = nn.ModuleDict(
-                {"dense": nn.Linear(2 * D, D), "out_proj": nn.Linear(D, classes)}
-            )
+            layers = {"dense": nn.Linear(2 * D, D), "out_proj": nn.Linear(D, classes)}
             if head == "wide":
-                self.classifier["wide"] = nn.EmbeddingBag(config.vocab_size, classes, mode="sum")
+                layers["wide"] = nn.EmbeddingBag(config.vocab_size, classes, mode="sum")
+            self.classifier = nn.ModuleDict(layers)
         else:
             self.cls = nn.ModuleDict({"predictions": BertLMPredictionHead(config)})
             self.classifier = nn.Linear(config.vocab_size, classes)
         init_weights(self, config)
 
-    def forward(self, input_ids: Tensor, position_ids: Tensor, segments: Segments) -> Tensor:
-        """(N,), (N,) -> logits (B, C), a row for each document."""
-        starts = segments.offsets[:-1]  # (B,): [CLS]
+    def forward(self, input_ids: Tensor, position_ids: Tensor, lengths: PackedLengths) -> Tensor:
+        """Ids (N,) and positions (N,) -> logits (B, C), a row for each document."""
+        starts = lengths.cu_seqlens[:-1]  # (B,): [CLS]
         if self.head in ("mlp", "wide"):
-            hidden = self.bert(input_ids, position_ids, segments)
-            both = torch.cat(
-                [hidden[starts], mean_of_documents(hidden, segments)], dim=-1
-            )  # (B, 2 D)
-            dense = F.gelu(self.classifier["dense"](self.dropout(both)))
+            hidden = self.bert(input_ids, position_ids, lengths)  # (N, D)
+            features = torch.cat([hidden[starts], mean_of_documents(hidden, lengths)], dim=-1)
+            dense = F.gelu(self.classifier["dense"](self.dropout(features)))  # (B, 2 D) -> (B, D)
             logits = self.classifier["out_proj"](self.dropout(dense))
             if self.head == "wide":
-                logits = (
-                    logits
-                    + self.classifier["wide"](input_ids, starts)
-                    / segments.offsets.diff()[:, None].sqrt()
-                )
+                counts = lengths.cu_seqlens.diff()[:, None]  # (B, 1)
+                logits = logits + self.classifier["wide"](input_ids, starts) / counts.sqrt()
             return logits
-        first = self.bert(input_ids, position_ids, segments, rows=starts)  # (B, D)
+        first = self.bert(input_ids, position_ids, lengths, rows=starts)  # (B, D)
         if self.head == "pooler":
-            return self.classifier(self.dropout(torch.tanh(self.bert.pooler["dense"](first))))
-        return self.classifier(
-            self.cls["predictions"](first, self.bert.embeddings.word_embeddings.weight)
-        )
+            pooled = torch.tanh(self.bert.pooler["dense"](first))
+            return self.classifier(self.dropout(pooled))
+        word_embeddings = self.bert.embeddings.word_embeddings.weight  # (V, D)
+        return self.classifier(self.cls["predictions"](first, word_embeddings))
 
 
-def mean_of_documents(hidden: Tensor, segments: Segments) -> Tensor:
+def mean_of_documents(hidden: Tensor, lengths: PackedLengths) -> Tensor:
     """The mean over each document's tokens, [CLS] and [SEP] with them: (N, D) -> (B, D)."""
-    lengths = segments.offsets.diff()  # (B,)
-    document = torch.repeat_interleave(
-        torch.arange(len(lengths), device=hidden.device), lengths, output_size=len(hidden)
-    )  # (N,)
-    sums = hidden.new_zeros(len(lengths), hidden.shape[-1]).index_add(0, document, hidden)
-    return sums / lengths[:, None]
+    counts = lengths.cu_seqlens.diff()  # (B,)
+    indices = torch.arange(len(counts), device=hidden.device)
+    document = torch.repeat_interleave(indices, counts, output_size=len(hidden))  # (N,)
+    sums = hidden.new_zeros(len(counts), hidden.shape[-1]).index_add(0, document, hidden)
+    return sums / counts[:, None]
 
 
 def init_weights(model: nn.Module, config: BertConfig) -> None:
-    """BERT's initialisation: matrices and embeddings from N(0, initializer_range), biases and weights of a linear model 0, layer norms 1."""
+    """BERT's initialisation: matrices and embeddings from N(0, initializer_range), biases 0.
+
+    Layer norms keep torch's 1 and 0. The weights of the wide head's linear model are 0.
+    """
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=config.initializer_range)
@@ -399,9 +424,28 @@ def init_weights(model: nn.Module, config: BertConfig) -> None:
 
 
 def encode_padded(bert: BertModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """For tests and notebooks: padded ids (B, T) and their 0/1 mask (B, T) -> hidden states (B, T, D), zero where padded."""
+    """Padded ids (B, T) and their 0/1 mask (B, T) -> hidden states (B, T, D), 0 at padding.
+
+    For tests, notebooks and export.
+    """
     real = attention_mask.bool()
-    segments = Segments.from_lengths(real.sum(1).tolist(), input_ids.device)
+    lengths = PackedLengths.of(real.sum(1).tolist(), input_ids.device)
     position_ids = real.long().cumsum(1) - 1
-    hidden = bert(input_ids[real], position_ids[real], segments)
+    hidden = bert(input_ids[real], position_ids[real], lengths)
     return hidden.new_zeros(*input_ids.shape, hidden.shape[-1]).index_put((real,), hidden)
+
+
+def describe(
+    model: BertForMaskedLM | BertForSequenceClassification,
+    device: torch.device,
+    dtype: torch.dtype | None,
+) -> str:
+    """Size and way of computing of a model, for people; `dtype` is autocast's, None for fp32."""
+    config = model.config
+    parameters = sum(p.numel() for p in model.parameters())
+    precision = str(dtype or torch.float32).removeprefix("torch.")
+    return (
+        f"model: {parameters:,} parameters, {config.num_hidden_layers} layers of "
+        f"{config.hidden_size}, vocabulary {config.vocab_size:,}, on {device} in {precision}, "
+        f"attention by {backend_name(device, dtype, config.head_size)}"
+    )

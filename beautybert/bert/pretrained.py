@@ -1,7 +1,7 @@
-"""Weights in and out: Hugging Face BERT folders and hub names, safetensors only, strictly checked and reported.
+"""Weights in and out: Hugging Face BERT folders and hub names, safetensors only, strict, reported.
 
-What the key names of older files mean is settled in `canonical_keys`; whether they fit the model in `load_weights`.
-Tokenizer files are tokenizer.py's work, training checkpoints are checkpoint.py's.
+`canonical_keys` settles what the key names of older files mean, `load_weights` whether they fit the
+model. Tokenizer files are read in wordpiece.py, training checkpoints in training/checkpoints.py.
 """
 
 from __future__ import annotations
@@ -10,16 +10,23 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from beautybert.model import BertConfig, BertForMaskedLM, BertForSequenceClassification
+from beautybert.bert.model import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    config_of_size,
+)
+from beautybert.bert.wordpiece import token_list
 
 HUB_FILES = [
     "config.json",
@@ -30,37 +37,37 @@ HUB_FILES = [
     "tokenizer_config.json",
     "vocab.txt",
 ]
-CONVERT = "python -c \"from transformers import BertForMaskedLM as M; M.from_pretrained('NAME').save_pretrained('FOLDER')\""
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+CONVERT = (
+    'python -c "from transformers import BertForMaskedLM as M; '
+    "M.from_pretrained('NAME').save_pretrained('FOLDER')\""
+)
 ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
+TIED_COPIES = {
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
 
 
-@dataclass(frozen=True)
-class LoadReport:
-    """What became of the tensors: names in the model that were loaded or newly initialised, names in the file that were not used."""
-
-    loaded: tuple[str, ...]
-    initialised: tuple[str, ...]
-    unused: tuple[str, ...]
-
-    def __str__(self) -> str:
-        def name(kind: str, keys: tuple[str, ...]) -> str:
-            return f"{len(keys)} {kind}" + (f" ({', '.join(keys)})" if keys else "")
-
-        return f"weights: {len(self.loaded)} loaded, {name('newly initialised', self.initialised)}, {name('unused', self.unused)}"
+# ---- where a model comes from ------------------------------------------------------------------
 
 
-def resolve(name: str) -> Path:
-    """The local folder of a checkpoint: `name` itself if it is a folder, else the download of the hub repository `name`.
+def resolve(name: str) -> Path | None:
+    """The local folder of --init `name`: None for "scratch", a folder as it is, else a hub
+    download.
 
-    ValueError if it is neither. The hub is that of the environment variable HF_ENDPOINT; downloads are cached by huggingface_hub.
+    ValueError if it is none of these. The hub is that of the environment variable HF_ENDPOINT;
+    huggingface_hub caches downloads.
     """
+    if name == "scratch":
+        return None
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise ValueError(
-            f"--init {name}: {'is a file; name its folder' if folder.exists() else 'no such folder'}"
-        )
+    if folder.exists():
+        raise ValueError(f"--init {name}: is a file; name its folder")
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ValueError(f"--init {name}: no such folder")
     try:
         return Path(snapshot_download(name, allow_patterns=HUB_FILES))
     except Exception as error:  # a library boundary: network, authorisation, name, disk
@@ -81,77 +88,120 @@ def read_config(folder: Path) -> BertConfig:
         raise ValueError(f"{path}: {error}") from None
 
 
+def config_for(
+    checkpoint: Path | None, size: str, tokenizer: Tokenizer, max_length: int
+) -> BertConfig:
+    """The shape of the model to train: that of `checkpoint`, else the `size` of model.SIZES.
+
+    ValueError if the tokenizer or `max_length` (tokens) does not fit the checkpoint.
+    """
+    num_tokens = len(token_list(tokenizer))
+    if checkpoint is None:
+        return config_of_size(size, num_tokens, max(512, max_length))
+    config = read_config(checkpoint)
+    if num_tokens > config.vocab_size:
+        raise ValueError(
+            f"{checkpoint}: the tokenizer has {num_tokens:,} ids, the word embeddings of "
+            f"config.json only {config.vocab_size:,}"
+        )
+    if max_length > config.max_position_embeddings:
+        raise ValueError(
+            f"--max-length {max_length} is over the {config.max_position_embeddings} positions of "
+            f"--init {checkpoint}"
+        )
+    return config
+
+
+# ---- weights in --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of the tensors.
+
+    loaded, initialised: names in the model. unused: names in the file.
+    """
+
+    loaded: tuple[str, ...]
+    initialised: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"weights: {len(self.loaded)} loaded"]
+        for kind, keys in (("newly initialised", self.initialised), ("unused", self.unused)):
+            names = f" ({', '.join(keys)})" if keys else ""
+            parts.append(f"{len(keys)} {kind}{names}")
+        return ", ".join(parts)
+
+
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Every tensor of model.safetensors, or of the files that model.safetensors.index.json names.
 
-    ValueError for missing, truncated or foreign files; for pickled weights it says how to convert them.
+    ValueError for missing, truncated or other files; for pickled weights it says how to convert
+    them.
     """
     index = folder / "model.safetensors.index.json"
-    if (folder / "model.safetensors").is_file():
-        paths = [folder / "model.safetensors"]
-    elif index.is_file():
-        try:
-            paths = [
-                folder / name
-                for name in sorted(
-                    set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-                )
-            ]
-        except (ValueError, KeyError, AttributeError) as error:
-            raise ValueError(f"{index}: broken ({error!r})") from None
-    else:
-        pickles = sorted(
-            path.name
-            for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt")
-            for path in folder.glob(pattern)
-        )
-        raise ValueError(
-            f"{folder} has no model.safetensors{', only ' + pickles[0] if pickles else ''}. "
-            f"Pickled weights (.bin, .pt) are not read, as they can run code when opened. Convert them where you trust them: {CONVERT}"
-        )
     weights: dict[str, Tensor] = {}
-    for path in paths:
+    for path in _weight_files(folder, index):
         try:
             with safe_open(path, framework="pt") as file:
-                weights |= {key: file.get_tensor(key) for key in file.keys()}
+                names = file.keys()
+                weights |= {name: file.get_tensor(name) for name in names}
         except FileNotFoundError:
             raise ValueError(f"{path} is missing, though {index.name} names it") from None
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path} is no whole safetensors file: {error}") from None
+            raise ValueError(f"{path} is no complete safetensors file: {error}") from None
     return weights
 
 
-def canonical_keys(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Rename to today's key names, and set apart what BERT files carry that no model of ours needs.
+def _weight_files(folder: Path, index: Path) -> list[Path]:
+    """The safetensors files of a checkpoint folder."""
+    if (folder / "model.safetensors").is_file():
+        return [folder / "model.safetensors"]
+    if index.is_file():
+        try:
+            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            return [folder / name for name in sorted(set(shards))]
+        except (ValueError, KeyError, AttributeError) as error:
+            raise ValueError(f"{index}: broken ({error!r})") from None
+    pickles = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
+    only = f", only {pickles[0]}" if pickles else ""
+    raise ValueError(
+        f"{folder} has no model.safetensors{only}. Pickled weights (.bin, .pt) are not read, as they "
+        f"can run code when opened. Convert them where you trust them: {CONVERT}"
+    )
 
-    Old layer norms (gamma, beta), a missing `bert.` prefix and a decoder bias under its second name are renamed. Position
-    numbers, the next-sentence head and tied decoder copies are set apart. ValueError for a decoder that is not tied.
+
+def canonical_keys(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Rename to today's key names; the second value names what BERT files have and no model uses.
+
+    Renamed are old layer norms (gamma, beta), names without the prefix `bert.` and a decoder under
+    its second name. Unused are position numbers, the next-sentence head and tied decoder copies.
+    ValueError for a decoder that is not tied.
     """
     renamed, unused = {}, []
     for key, tensor in weights.items():
-        name = key.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
-            "LayerNorm.beta", "LayerNorm.bias"
-        )
-        name = "bert." + name if name.startswith(ENCODER_PARTS) else name
+        name = key.replace("LayerNorm.gamma", "LayerNorm.weight")
+        name = name.replace("LayerNorm.beta", "LayerNorm.bias")
+        if name.startswith(ENCODER_PARTS):
+            name = "bert." + name
         if name.endswith("embeddings.position_ids") or name.startswith("cls.seq_relationship."):
             unused.append(key)
         else:
             renamed[name] = tensor
-    for copy, original in (
-        ("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
-        ("cls.predictions.decoder.bias", "cls.predictions.bias"),
-    ):
+    for copy, original in TIED_COPIES.items():
         if copy not in renamed:
             continue
+        tensor = renamed.pop(copy)
         if original not in renamed:
-            renamed[original] = renamed.pop(copy)
-        elif not torch.equal(renamed[copy], renamed[original]):
-            raise ValueError(
-                f"{copy} differs from {original}: a decoder that is not tied to the embeddings is not supported"
-            )
-        else:
-            del renamed[copy]
+            renamed[original] = tensor
+        elif torch.equal(tensor, renamed[original]):
             unused.append(copy)
+        else:
+            raise ValueError(
+                f"{copy} differs from {original}: a decoder that is not tied to the embeddings is not "
+                "supported"
+            )
     return renamed, unused
 
 
@@ -159,180 +209,78 @@ def load_weights(
     model: nn.Module,
     weights: dict[str, Tensor],
     may_be_new: tuple[str, ...] = (),
-    unused: tuple[str, ...] = (),
+    unused: Sequence[str] = (),
 ) -> LoadReport:
-    """Copy canonical weights into the model, in fp32; only names that begin with `may_be_new` may be absent.
+    """Copy canonical weights into the model, in fp32.
 
-    ValueError names every tensor that is foreign, missing or of another shape than the model's.
+    Only names that begin with one of `may_be_new` may be missing; `unused` is passed on to the
+    report. ValueError names every tensor that is unexpected, missing or of another shape than the
+    model's.
     """
-    wanted = model.state_dict()
-    foreign = [key for key in weights if key not in wanted]
-    missing = [key for key in wanted if key not in weights]
-    lost = [key for key in missing if not key.startswith(may_be_new)] if may_be_new else missing
+    expected = model.state_dict()
+    unexpected = [key for key in weights if key not in expected]
+    initialised = [key for key in expected if key not in weights]
+    missing = [key for key in initialised if not key.startswith(may_be_new)]
     problems = []
-    if foreign:
-        problems.append(f"{len(foreign)} tensors that this model does not have: {_some(foreign)}")
-    if lost:
-        problems.append(f"{len(lost)} tensors are missing: {_some(lost)}")
-    problems += [
-        f"{key} has shape {tuple(weights[key].shape)}, config.json asks for {tuple(wanted[key].shape)}"
-        for key in wanted
-        if key in weights and weights[key].shape != wanted[key].shape
-    ][:3]
+    if unexpected:
+        problems.append(f"{len(unexpected)} unexpected tensors: {first_few(unexpected)}")
+    if missing:
+        problems.append(f"{len(missing)} tensors are missing: {first_few(missing)}")
+    loaded = [key for key in expected if key in weights]
+    misshapen = [key for key in loaded if weights[key].shape != expected[key].shape]
+    for key in misshapen[:3]:
+        problems.append(
+            f"{key} has shape {tuple(weights[key].shape)}, config.json asks for "
+            f"{tuple(expected[key].shape)}"
+        )
     if problems:
         raise ValueError("the weights do not fit: " + "; ".join(problems))
     with torch.no_grad():
         for key, tensor in weights.items():
-            wanted[key].copy_(tensor)
-    return LoadReport(tuple(key for key in wanted if key in weights), tuple(missing), tuple(unused))
+            expected[key].copy_(tensor)
+    return LoadReport(tuple(loaded), tuple(initialised), tuple(unused))
 
 
-def read_masked_lm(folder: Path, config: BertConfig) -> tuple[BertForMaskedLM, LoadReport]:
-    """BERT with the masked-LM head from a checkpoint folder. A head that is not there is newly initialised; a pooler is carried along."""
-    weights, unused = canonical_keys(read_weights(folder))
-    model = BertForMaskedLM(config, pooler=any(key.startswith("bert.pooler.") for key in weights))
-    try:
-        return model, load_weights(model, weights, may_be_new=("cls.",), unused=tuple(unused))
-    except ValueError as error:
-        raise ValueError(f"{folder}: {error}") from None
+def load_masked_lm(checkpoint: Path | None, config: BertConfig) -> tuple[BertForMaskedLM, str]:
+    """BERT with the masked-LM head and what was loaded; without a checkpoint all weights are new.
 
-
-def add_word_embeddings(
-    model: BertForMaskedLM, known_ids: int, pieces: Sequence[Sequence[int]]
-) -> BertConfig:
-    """Append a word for each entry of `pieces`, the ids of the tokens that it was cut into before; returns the config of the longer model.
-
-    They follow the first `known_ids` ids, those that have a token; rows beyond, which some checkpoints are padded with, are given up.
-    A new word begins as the mean of its pieces (as in Gee et al. 2022, arXiv:2402.09977), in the embeddings, which are the decoder too,
-    and in the decoder's bias.
+    A head that the checkpoint lacks is newly initialised, a pooler that it has is kept.
     """
-    words, head = model.bert.embeddings.word_embeddings, model.cls["predictions"]
-    with torch.no_grad():
-        new_rows = torch.stack([words.weight[list(ids)].mean(0) for ids in pieces])  # (words, D)
-        new_biases = torch.stack([head.bias[list(ids)].mean() for ids in pieces])  # (words,)
-        weight = torch.cat([words.weight[:known_ids], new_rows])  # (V, D)
-        bias = torch.cat([head.bias[:known_ids], new_biases])  # (V,)
-    model.bert.embeddings.word_embeddings = nn.Embedding.from_pretrained(
-        weight, freeze=False, padding_idx=words.padding_idx
-    )
-    head.bias = nn.Parameter(bias)
-    model.config = replace(model.config, vocab_size=len(weight))
-    return model.config
-
-
-def start_classifier(
-    folder: Path, config: BertConfig, labels: Sequence[str], head: str
-) -> tuple[BertForSequenceClassification, LoadReport]:
-    """A classifier from any BERT checkpoint folder: what its head needs and the checkpoint lacks is new.
-
-    A masked-LM head or pooler that this head has no use for is reported as unused. ValueError for a classifier with other labels or another head.
-    """
-    weights, unused = canonical_keys(read_weights(folder))
-    if any(key.startswith("classifier.") for key in weights):
-        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        theirs = _labels_of(described)
-        if theirs != list(labels):
-            raise ValueError(
-                f"{folder} holds a classifier for other labels (only there: {_some(sorted(set(theirs) - set(labels)))}; only here: "
-                f"{_some(sorted(set(labels) - set(theirs)))}); start from the model that it was trained from"
-            )
-        its_head = described.get("head", "pooler")
-        if its_head != head:
-            raise ValueError(
-                f"{folder} holds a classifier with the head {its_head}, not {head}; "
-                f"give --head {its_head}, or start from the model that it was trained from"
-            )
-    model = BertForSequenceClassification(config, len(labels), head)
-    wanted = model.state_dict()
-    idle = [
-        key for key in weights if key not in wanted and key.startswith(("cls.", "bert.pooler."))
-    ]
-    kept = {key: tensor for key, tensor in weights.items() if key not in idle}
+    if checkpoint is None:
+        return BertForMaskedLM(config), "weights: all newly initialised"
+    weights, unused = canonical_keys(read_weights(checkpoint))
+    has_pooler = any(key.startswith("bert.pooler.") for key in weights)
+    model = BertForMaskedLM(config, pooler=has_pooler)
     try:
-        return model, load_weights(
-            model, kept, may_be_new=("classifier.", "cls.", "bert.pooler."), unused=(*unused, *idle)
-        )
+        report = load_weights(model, weights, may_be_new=("cls.",), unused=unused)
     except ValueError as error:
-        raise ValueError(f"{folder}: {error}") from None
+        raise ValueError(f"{checkpoint}: {error}") from None
+    return model, f"{checkpoint}: {report}"
 
 
-def _labels_of(described: dict) -> list[str]:
-    """The labels of a config.json in id order; none if it has none."""
-    names = described.get("id2label")
-    return [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else []
+# ---- weights out -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Classifier:
-    """A fine-tuned model with all that is needed to use it. labels: in id order. max_length: tokens of a list, [CLS] and [SEP] counted."""
-
-    model: BertForSequenceClassification
-    labels: list[str]
-    temperature: float
-    max_length: int
-
-
-def read_classifier(folder: Path) -> Classifier:
-    """The classifier of a train_cls.py run. ValueError for a folder that holds none."""
-    config = read_config(folder)
-    described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    labels = _labels_of(described)
-    if not labels or (
-        "head" not in described
-        and described.get("architectures") != [BertForSequenceClassification.__name__]
-    ):
-        raise ValueError(
-            f"{folder} holds no classifier (architectures {described.get('architectures')}); name the folder of a train_cls.py run"
-        )
-    model = BertForSequenceClassification(config, len(labels), described.get("head", "pooler"))
-    try:
-        load_weights(model, canonical_keys(read_weights(folder))[0])
-    except ValueError as error:
-        raise ValueError(f"{folder}: {error}") from None
-    return Classifier(
-        model.eval(),
-        labels,
-        described.get("calibration_temperature", 1.0),
-        described.get("max_list_length", config.max_position_embeddings),
-    )
-
-
-def classifier_fields(
-    labels: Sequence[str], head: str, temperature: float, max_length: int
-) -> dict:
-    """What config.json says of a classifier beyond its encoder; `temperature` and `max_length` would be generation settings to transformers.
-
-    `architectures` is what transformers makes of the folder: with another head than the pooler the encoder alone.
-    """
-    return {
-        "architectures": ["BertForSequenceClassification" if head == "pooler" else "BertModel"],
-        "id2label": {str(i): label for i, label in enumerate(labels)},
-        "label2id": {label: i for i, label in enumerate(labels)},
-        "problem_type": "single_label_classification",
-        "head": head,
-        "calibration_temperature": temperature,
-        "max_list_length": max_length,
-    }
-
-
-def write_model(
-    folder: Path, model: nn.Module, config: BertConfig, more: dict | None = None
+def save(
+    folder: Path,
+    model: BertForMaskedLM | BertForSequenceClassification,
+    metadata: dict | None = None,
 ) -> None:
-    """Write model.safetensors (fp32) and config.json, with the fields `more`, so that transformers and `read_weights` open them."""
+    """Write model.safetensors (fp32) and config.json, which transformers and `read_weights` open.
+
+    metadata: fields of config.json beyond the model's own, or instead of them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    described = {"architectures": [type(model).__name__], **config.to_dict(), **(more or {})}
-    (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-    unfinished = folder / "model.safetensors.unfinished"
-    save_file(
-        {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()},
-        unfinished,
-        metadata={"format": "pt"},
-    )
-    shutil.copymode(
-        folder / "config.json", unfinished
-    )  # safetensors makes files that only their owner can read
-    os.replace(unfinished, folder / "model.safetensors")
+    config_dict = {"architectures": [type(model).__name__], **model.config.to_dict()}
+    text = json.dumps(config_dict | (metadata or {}), indent=2)
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    temporary = folder / "model.safetensors.tmp"
+    save_file(tensors, temporary, metadata={"format": "pt"})
+    shutil.copymode(folder / "config.json", temporary)  # safetensors' files are their owner's alone
+    os.replace(temporary, folder / "model.safetensors")
 
 
-def _some(keys: list[str]) -> str:
+def first_few(keys: Sequence[str]) -> str:
+    """The first five names, for a message."""
     return ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")

@@ -1,1 +1,3 @@
-"""What train_cls.py and predict need beyond a BERT and a loop: lists, labels, splits, batches, reports."""
+"""What train_cls.py and predict need beyond a BERT and a loop: lists, labels, splits, batches,
+reports.
+"""

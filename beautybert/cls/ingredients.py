@@ -1,8 +1,9 @@
 """A raw ingredient cell, as shops print it, -> a clean list of ingredient names.
 
-`parse_ingredients` is the whole of it, and serves training and predict alike. It works by cutting the cell into segments (lines and
-sentences), telling prose from lists by their function words, and only then splitting lists into names. No list of known ingredients
-is consulted, so a new name is as good as an old one.
+`parse_ingredients` is the whole of it, and serves training and predict alike. It works by cutting
+the cell into segments (lines and sentences), telling prose from lists by their function words, and
+only then splitting lists into names. No list of known ingredients is consulted, so a new name is as
+good as an old one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ MAX_NAME_LENGTH = (
 
 @dataclass(frozen=True)
 class Ingredients:
-    """names: in label order. may_contain: the colorants of the "may contain" block. reason: why there is no list; empty if there is one."""
+    """names: in label order. may_contain: the colorants of the "may contain" block.
+
+    Reason: why there is no list; empty if there is one.
+    """
 
     names: tuple[str, ...]
     may_contain: tuple[str, ...] = ()
@@ -33,16 +37,18 @@ class Ingredients:
     @property
     def key(self) -> str:
         """Equal for lists that differ in case, punctuation and spelling of separators alone."""
-        return letters_of(str(self))
+        return normalize_key(str(self))
 
 
-def letters_of(text: str) -> str:
+def normalize_key(text: str) -> str:
     """Letters and digits in lower case, single spaces between."""
     return re.sub(r"[^a-z0-9]+", " ", text.casefold()).strip()
 
 
 def parse_ingredients(cell: object) -> Ingredients:
-    """Clean names in order, the "may contain" block apart, or the reason why the cell holds no list."""
+    """Clean names in order, the "may contain" block apart, or the reason why the cell holds no
+    list.
+    """
     text = _plain(cell)
     if not text or _NO_LIST.fullmatch(text):
         return Ingredients((), reason="empty" if not text else "no list given")
@@ -85,9 +91,79 @@ _SEAL = re.compile(
 )  # the shop's list of what is not in its products
 # what a list of ingredients hardly ever holds and a sentence hardly ever lacks
 _FUNCTION_WORDS = frozenset(
-    """a about all also an any are as at be been but by can do does for from has have help helps here how if in into is it its like made
-    make makes more most no not of on our out over please provide provides so than that the their them these they this those to up use used we what when which
-    while who will with without you your""".split()
+    [
+        "a",
+        "about",
+        "all",
+        "also",
+        "an",
+        "any",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "but",
+        "by",
+        "can",
+        "do",
+        "does",
+        "for",
+        "from",
+        "has",
+        "have",
+        "help",
+        "helps",
+        "here",
+        "how",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "like",
+        "made",
+        "make",
+        "makes",
+        "more",
+        "most",
+        "no",
+        "not",
+        "of",
+        "on",
+        "our",
+        "out",
+        "over",
+        "please",
+        "provide",
+        "provides",
+        "so",
+        "than",
+        "that",
+        "the",
+        "their",
+        "them",
+        "these",
+        "they",
+        "this",
+        "those",
+        "to",
+        "up",
+        "use",
+        "used",
+        "we",
+        "what",
+        "when",
+        "which",
+        "while",
+        "who",
+        "will",
+        "with",
+        "without",
+        "you",
+        "your",
+    ]
 )
 _ABBREVIATION = r"(?<!\bDenat)(?<!\bdenat)(?<!\bExt)(?<!\bext)(?<!\bNo)(?<!\bSt)(?<!\bVar)(?<!\bvar)(?<!\bSp)(?<!\bsp)(?<!\bL)(?<!\bD)(?<!\bSubsp)(?<!\bsubsp)"
 _SENTENCE_END = re.compile(
@@ -101,7 +177,9 @@ _SHADE_HEADING = re.compile(
 
 
 def _plain(cell: object) -> str:
-    """The cell with entities resolved, "Water\\Aqua" as "Water/Aqua", odd spaces and dashes made plain; lines are kept."""
+    """The cell with entities resolved, "Water\\Aqua" as "Water/Aqua", odd spaces and dashes made
+    plain; lines are kept.
+    """
     if not isinstance(cell, str):
         return ""
     text = (
@@ -119,7 +197,10 @@ def _plain(cell: object) -> str:
 
 
 def _segments(text: str) -> list[str]:
-    """The lines and sentences that are not prose. A line that was broken inside a list is joined again."""
+    """The lines and sentences that are not prose.
+
+    A line that was broken inside a list is joined again.
+    """
     lines = [line.strip() for line in text.split("\n")]
     if _is_wrapped(lines):
         lines = [" ".join(lines)]
@@ -137,14 +218,18 @@ def _segments(text: str) -> list[str]:
 
 
 def _is_wrapped(lines: list[str]) -> bool:
-    """Whether line breaks fall in the middle of one list: every line but the last ends in a comma or goes on in lower case."""
+    """Whether line breaks fall in the middle of one list: every line but the last ends in a comma
+    or goes on in lower case.
+    """
     return len(lines) > 1 and all(
         line.endswith(",") or (following[:1].islower()) for line, following in zip(lines, lines[1:])
     )
 
 
 def _is_prose(segment: str) -> bool:
-    """Whether a segment is a call-out ("-Retinol: Smooths the look of lines") or another sentence about the product."""
+    """Whether a segment is a call-out ("-Retinol: Smooths the look of lines") or another sentence
+    about the product.
+    """
     words = re.findall(r"[a-z']+", segment.casefold())
     function_words = sum(word in _FUNCTION_WORDS for word in words)
     if _CALL_OUT.match(segment):
@@ -164,7 +249,8 @@ def _without_heading(segment: str) -> tuple[str, bool]:
 
 # ---------------------------------------------------------------------------------------------- list -> names
 
-_MAY = r"(?:(?:may\s+contain|peut\s+contenir|puede\s+contener)|[(\[]?\s*\+\s*/\s*-+\s*[)\]]?)"  # the words, or the sign +/-
+# the words, or the sign +/-
+_MAY = r"(?:(?:may\s+contain|peut\s+contenir|puede\s+contener)|[(\[]?\s*\+\s*/\s*-+\s*[)\]]?)"
 _MAY_CONTAIN = re.compile(rf"[\[({{]?\s*{_MAY}(?:[\s/:(\[]*{_MAY}[)\]]?)*\s*:?\s*", re.IGNORECASE)
 _GROUP = re.compile(r"\([^()]{0,100}\)|\[[^\[\]]{0,100}\]")
 _COMMA = re.compile(r"\s*(?:(?<!\d),|,(?!\d)|;|•|·|\||\n)\s*")
@@ -183,7 +269,10 @@ def _split_at_may_contain(segment: str) -> tuple[str, str, str]:
 
 
 def _names(text: str, after_heading: bool) -> list[str]:
-    """Split at the separator that the list uses; commas and dashes inside brackets or between digits separate nothing."""
+    """Split at the separator that the list uses.
+
+    Commas and dashes inside brackets or between digits separate nothing.
+    """
     text = re.sub(r"\s*\((?:and|&)\)\s*", ", ", text, flags=re.IGNORECASE)
     text = re.sub(r"\b1\s?[-–,]\s?2\s?[- ]\s?(?=hexanediol)", "1,2-", text, flags=re.IGNORECASE)
     commas, dashes = len(_COMMA.findall(text)), len(_DASH.findall(text))

@@ -1,27 +1,26 @@
-"""The two labelled tables -> products with a clean ingredient list and a label -> training, validation and test.
+"""The two labelled tables -> products with an ingredient list and a label; label schemes.
 
-Text and label of a product travel in one record from the row on. What a cell means is settled in ingredients.py; which labels mean
-the same in data/labels.csv.
+Text and label of a product are in one record from the row on. What a cell means is settled in
+ingredients.py, which labels mean the same in tables/labels.csv, who is in which split in splits.py.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from beautybert.ingredients import letters_of, parse_ingredients
+from beautybert.cls.ingredients import normalize_key, parse_ingredients
 
+LABEL_TABLE = Path(__file__).parent / "tables" / "labels.csv"
+# columns of each source: label, brand, list
 SOURCES = {
     "cosmetics": ("Label", "Brand", "Ingredients"),
     "sephora": ("category", "brand", "ingredients"),
-}  # columns: label, brand, list
+}
 SCHEMES = ("full", "canonical", "group")
 SPLITS = {"train": 0.8, "valid": 0.1, "test": 0.1}
 ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")  # the last one reads anything
@@ -29,7 +28,11 @@ ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")  # the last one reads anything
 
 @dataclass(frozen=True)
 class Product:
-    """One usable row. row: 0-based in its source file. text: what the model reads. key: equal for the same list in another spelling."""
+    """One usable row.
+
+    row: 0-based in its source file. text: what the model reads. key: equal for the same list in
+    another spelling.
+    """
 
     source: str
     row: int
@@ -41,33 +44,34 @@ class Product:
 
 @dataclass
 class ProductCounts:
-    """What became of the rows: how many of each source, dropped[reason] and, of labels with too few lists, the number of lists of each."""
+    """What became of the rows.
+
+    rows: of each source. dropped: by reason. rare: lists of each label that has too few.
+    """
 
     rows: Counter = field(default_factory=Counter)
     dropped: Counter = field(default_factory=Counter)
     rare: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        read = sum(self.rows.values())
-        lines = [
-            f"{read:,} rows ({', '.join(f'{n:,} {source}' for source, n in self.rows.items())}), {read - sum(self.dropped.values()):,} used; dropped: "
-            + ", ".join(f"{n:,} {reason}" for reason, n in self.dropped.most_common() if n)
-        ]
+        used = self.rows.total() - self.dropped.total()
+        sources = ", ".join(f"{n:,} {source}" for source, n in self.rows.items())
+        dropped = ", ".join(f"{n:,} {reason}" for reason, n in self.dropped.most_common() if n)
+        lines = [f"{self.rows.total():,} rows ({sources}), {used:,} used; dropped: {dropped}"]
         if self.rare:
-            lines.append(
-                f"  {len(self.rare)} labels with too few lists: "
-                + ", ".join(f"{label} ({n})" for label, n in sorted(self.rare.items()))
-            )
+            rare = ", ".join(f"{label} ({n})" for label, n in sorted(self.rare.items()))
+            lines.append(f"  {len(self.rare)} labels with too few lists: {rare}")
         return "\n".join(lines)
 
 
-# ---------------------------------------------------------------------------------------------- reading
+# ---- reading -----------------------------------------------------------------------------------
 
 
 def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """A CSV file as text cells, in the first of `ENCODINGS` that reads it. Empty cells are ''.
 
-    ValueError for a missing, empty or broken file, and for missing columns, with those that are there.
+    ValueError for a missing, empty or broken file, and for missing columns, with those that are
+    there.
     """
     for encoding in ENCODINGS:
         try:
@@ -89,54 +93,46 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def read_label_map(path: str | Path, scheme: str) -> dict[str, str]:
-    """data/labels.csv -> what each label of the files is called in a scheme of `SCHEMES`; '' where it is no product type.
-
-    ValueError for a label that stands there twice.
-    """
-    table = read_table(path, ("label", "canonical", "group"))
-    repeated = table["label"][table["label"].duplicated()]
-    if len(repeated):
-        raise ValueError(f"{path}: label {repeated.iloc[0]!r} stands there twice")
-    return dict(zip(table["label"], table["label" if scheme == "full" else scheme]))
-
-
 def read_products(
-    cosmetics: str | Path, sephora: str | Path, label_table: str | Path
+    cosmetics: str | Path, sephora: str | Path, label_table: str | Path = LABEL_TABLE
 ) -> tuple[list[Product], ProductCounts]:
     """Every list once for each label that the files give it.
 
-    ValueError for an unreadable table, a label that `label_table` does not know, a table without any list.
+    ValueError for an unreadable table, a label that `label_table` does not know, a table without
+    lists.
     """
-    known, counts, products, cells = read_label_map(label_table, "full"), ProductCounts(), [], []
-    for (source, (label_column, brand_column, list_column)), path in zip(
-        SOURCES.items(), (cosmetics, sephora)
-    ):
+    known = read_label_map(label_table, "full")
+    counts = ProductCounts()
+    products: list[Product] = []
+    cells: list[str] = []
+    for source, path in (("cosmetics", cosmetics), ("sephora", sephora)):
         table = read_table(path, SOURCES[source])
+        label_column, brand_column, list_column = SOURCES[source]
         unknown = sorted(set(table[label_column]) - set(known))
         if unknown:
+            labels = ", ".join(map(repr, unknown[:5]))
             raise ValueError(
-                f"{path}: label {', '.join(map(repr, unknown[:5]))} is not in {label_table}; add a line with its canonical name and group there"
+                f"{path}: label {labels} is not in {label_table}; add a line with its canonical name "
+                "and group there"
             )
-        before = len(products)
-        for row, (label, brand, cell) in enumerate(
-            zip(table[label_column], table[brand_column], table[list_column])
-        ):
+        num_before = len(products)
+        rows = zip(table[label_column], table[brand_column], table[list_column], strict=True)
+        for row, (label, brand, cell) in enumerate(rows):
             counts.rows[source] += 1
             ingredients = parse_ingredients(cell)
             if ingredients.reason:
                 counts.dropped[ingredients.reason] += 1
                 continue
-            products.append(
-                Product(
-                    source, row, brand.casefold().strip(), str(ingredients), ingredients.key, label
-                )
-            )
+            brand = brand.casefold().strip()
+            products.append(Product(source, row, brand, str(ingredients), ingredients.key, label))
             cells.append(cell)
-        if len(products) == before:
+        if len(products) == num_before:
             raise ValueError(f"{path}: no row has an ingredient list in {list_column!r}")
-    keys = linked_keys([(letters_of(cell), product.key) for cell, product in zip(cells, products)])
-    kept = without_repeats(replace(product, key=key) for product, key in zip(products, keys))
+    pairs = [
+        (normalize_key(cell), product.key) for cell, product in zip(cells, products, strict=True)
+    ]
+    keyed = zip(products, duplicate_groups(pairs), strict=True)
+    kept = without_repeats(replace(product, key=key) for product, key in keyed)
     counts.dropped["same list and label again"] = len(products) - len(kept)
     return kept, counts
 
@@ -149,10 +145,11 @@ def without_repeats(products: Iterable[Product]) -> list[Product]:
     return list(first.values())
 
 
-def linked_keys(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """For (letters of the raw cell, key of the list read from it): one key for all that are linked by either, directly or through others.
+def duplicate_groups(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """For each (key of the raw cell, key of the list read from it): the name of its group.
 
-    The same cell with other line breaks or separators may be read a little differently; it is the same list all the same.
+    A group is all that either key links, directly or through others: the same cell with other line
+    breaks or separators may be read a little differently, and is the same list all the same.
     """
     parent: dict[str, str] = {}
 
@@ -166,183 +163,93 @@ def linked_keys(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return [root("list " + clean) for _, clean in pairs]
 
 
-# ---------------------------------------------------------------------------------------------- splitting
+# ---- label schemes -----------------------------------------------------------------------------
 
 
-def split_products(
-    products: Sequence[Product], by: str, rng: np.random.Generator
-) -> dict[str, list[Product]]:
-    """Training, validation and test in the shares of `SPLITS`, stratified by label, with no list (by 'list') or no brand ('brand') on two sides.
+def read_label_map(path: str | Path, scheme: str) -> dict[str, str]:
+    """labels.csv -> what each label of the files is called in one of `SCHEMES`.
 
-    Groups of products are dealt out by iterative stratification (Sechidis et al. 2011): the rarest label first, each group to the
-    side that still wants that label most. Every label is in training. Splitting by brand, a product of validation or test whose list
-    also stands in training is left out. The labels are those of the files: which of them a run merges or drops comes later
-    (`relabel`), so that a list is on the same side under every scheme.
+    '' if it is no type.
+
+    ValueError for a label that is there twice.
     """
-    assert by in ("list", "brand")
-    groups: dict[str, list[Product]] = defaultdict(list)
-    for product in products:
-        groups[product.key if by == "list" else product.brand].append(product)
-    side_of = _deal(groups, rng)
-    sides: dict[str, list[Product]] = {side: [] for side in SPLITS}
-    for product in products:
-        sides[side_of[product.key if by == "list" else product.brand]].append(product)
-    if by == "brand":
-        trained = {product.key for product in sides["train"]}
-        sides["valid"] = [product for product in sides["valid"] if product.key not in trained]
-        seen = trained | {product.key for product in sides["valid"]}
-        sides["test"] = [product for product in sides["test"] if product.key not in seen]
-    return sides
+    table = read_table(path, ("label", "canonical", "group"))
+    repeated = table["label"][table["label"].duplicated()]
+    if len(repeated):
+        raise ValueError(f"{path}: label {repeated.iloc[0]!r} is there twice")
+    names = table["label" if scheme == "full" else scheme]
+    return dict(zip(table["label"], names, strict=True))
 
 
-def _deal(groups: dict[str, list[Product]], rng: np.random.Generator) -> dict[str, str]:
-    """Group name -> side."""
-    names = sorted(groups)
-    names = [names[i] for i in rng.permutation(len(names))]
-    having: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        for label in {product.label: None for product in groups[name]}:
-            having[label].append(name)
-    totals = Counter(product.label for group in groups.values() for product in group)
-    wanted = {
-        label: {side: share * n for side, share in SPLITS.items()} for label, n in totals.items()
-    }
-    room = {side: share * sum(totals.values()) for side, share in SPLITS.items()}
-    side_of: dict[str, str] = {}
-    for label in sorted(totals, key=lambda label: (totals[label], label)):
-        for name in having[label]:
-            if name in side_of:
-                continue
-            side = max(SPLITS, key=lambda side: (wanted[label][side], room[side]))
-            side_of[name] = side
-            room[side] -= len(groups[name])
-            for product in groups[name]:
-                wanted[product.label][side] -= 1
-    for (
-        label,
-        members,
-    ) in having.items():  # a label whose groups all went elsewhere for the sake of another label
-        if not any(side_of[name] == "train" for name in members):
-            side_of[members[0]] = "train"
-    return side_of
-
-
-def relabel(
-    sides: dict[str, list[Product]],
+def apply_label_scheme(
+    splits: dict[str, list[Product]],
     names: dict[str, str],
     min_per_label: int,
     counts: ProductCounts,
 ) -> tuple[dict[str, list[Product]], ProductCounts]:
-    """The products under the `names` of their labels (`read_label_map`), and `counts` with what that costs: products without a name, and
-    labels with fewer than `min_per_label` lists on all sides together, are left out.
+    """The products under the `names` of their labels (`read_label_map`), and what that drops.
 
-    ValueError for fewer than two labels, a label with fewer lists than there are sides, and a side that would be empty.
+    Left out are products without a name, and labels with fewer than `min_per_label` lists in all
+    splits together. ValueError for fewer than two labels, a label with fewer lists than there are
+    splits, and a split that would be empty.
     """
-    given = sum(map(len, sides.values()))
-    named = {
-        side: [
-            replace(product, label=names[product.label])
-            for product in products
-            if names[product.label]
-        ]
-        for side, products in sides.items()
-    }
-    unique = {
-        side: without_repeats(products) for side, products in named.items()
-    }  # two labels of one list may have got the same name
+    named: dict[str, list[Product]] = {}
+    unique: dict[str, list[Product]] = {}
+    for split, products in splits.items():
+        renamed = [replace(product, label=names[product.label]) for product in products]
+        named[split] = [product for product in renamed if product.label]
+        unique[split] = without_repeats(named[split])  # two labels of a list may now be one
     lists = Counter(product.label for products in unique.values() for product in products)
     rare = {label: n for label, n in lists.items() if n < min_per_label}
     kept = {
-        side: [product for product in products if product.label not in rare]
-        for side, products in unique.items()
+        split: [product for product in products if product.label not in rare]
+        for split, products in unique.items()
     }
 
+    num_given, num_named = _count(splits), _count(named)
     dropped = Counter(counts.dropped)
-    dropped["list that training has under another brand"] += (
-        counts.rows.total() - dropped.total() - given
-    )
-    dropped["label is no product type"] += given - sum(map(len, named.values()))
-    dropped["same list and label again"] += sum(map(len, named.values())) - lists.total()
+    num_before = counts.rows.total() - dropped.total()
+    dropped["list that training has under another brand"] += num_before - num_given
+    dropped["label is no product type"] += num_given - num_named
+    dropped["same list and label again"] += num_named - lists.total()
     dropped["label with too few lists"] += sum(rare.values())
 
-    if len(lists) - len(rare) < 2:
-        raise ValueError(
-            f"only {len(lists) - len(rare)} label(s) with at least --min-per-label {min_per_label} lists: nothing to tell apart"
-        )
-    few = {label: n for label, n in lists.items() if min_per_label <= n < len(SPLITS)}
-    if few:
-        examples = ", ".join(f"{label!r} ({n})" for label, n in sorted(few.items())[:5])
-        raise ValueError(
-            f"too few lists for {len(SPLITS)} sides: {examples}; raise --min-per-label to {len(SPLITS)}"
-        )
-    empty = [side for side, products in kept.items() if not products]
+    _check_labels(lists, rare, min_per_label)
+    empty = [split for split, products in kept.items() if not products]
     if empty:
         raise ValueError(
-            f"{sum(map(len, kept.values()))} products leave {' and '.join(empty)} empty: more lists are needed, with --split brand more brands"
+            f"{_count(kept)} products leave {' and '.join(empty)} empty: more lists are needed, with "
+            "--split brand more brands"
         )
     return kept, ProductCounts(counts.rows, dropped, rare)
 
 
-def check_unread(run_folder: Path, products: Iterable[Product]) -> None:
-    """ValueError if the model of a run was trained on a list of the `products`, which are to be held out.
-
-    Looked at are the train_lists.txt of a train_cls.py run and the .txt files that a train_mlm.py run was given, of this run and of those that it
-    began from (--init), as far as they are still there.
-    """
-    held_out, folder, seen = {letters_of(product.text) for product in products}, run_folder, set()
-    while folder not in seen:
-        seen.add(folder)
-        try:
-            config = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
-            paths, before = config.get("data", []), Path(config.get("init", ""))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return  # no run of ours
-        for path in (*paths, str(folder / "train_lists.txt")):
-            if path.endswith(".txt") and Path(path).is_file():
-                read = held_out.intersection(
-                    map(
-                        letters_of,
-                        Path(path).read_text(encoding="utf-8", errors="replace").splitlines(),
-                    )
-                )
-                if read:
-                    raise ValueError(
-                        f"{folder} was trained on {path}, which holds {len(read):,} lists of this run's validation and test sides; "
-                        "use the --split and --split-seed of the run that wrote it"
-                    )
-        folder = before
+def _count(splits: dict[str, list[Product]]) -> int:
+    return sum(map(len, splits.values()))
 
 
-def splits_fingerprint(sides: dict[str, list[Product]]) -> str:
-    """A hash of every product, its text, label and side: of all that the files, the cleaning and the split decide."""
-    rows = [
-        (side, p.source, p.row, p.label, p.text)
-        for side, products in sides.items()
-        for p in products
-    ]
-    return hashlib.blake2b(json.dumps(rows).encode(), digest_size=8).hexdigest()
+def _check_labels(lists: Counter, rare: dict[str, int], min_per_label: int) -> None:
+    """ValueError for fewer than two labels, and for a label with fewer lists than splits."""
+    num_labels = len(lists) - len(rare)
+    if num_labels < 2:
+        raise ValueError(
+            f"only {num_labels} label(s) with at least --min-per-label {min_per_label} lists: nothing "
+            "to tell apart"
+        )
+    few = sorted((label, n) for label, n in lists.items() if min_per_label <= n < len(SPLITS))
+    if few:
+        examples = ", ".join(f"{label!r} ({n})" for label, n in few[:5])
+        raise ValueError(
+            f"too few lists for {len(SPLITS)} splits: {examples}; raise --min-per-label to "
+            f"{len(SPLITS)}"
+        )
 
 
-def check_splits(sides: dict[str, list[Product]], by: str) -> str:
-    """What is printed at every start: sizes, shares, labels, overlap. An AssertionError if a list or brand stands on two sides or a label is untrained."""
-    sizes = {side: len(products) for side, products in sides.items()}
-    keys = {side: {product.key for product in products} for side, products in sides.items()}
-    brands = {side: {product.brand for product in products} for side, products in sides.items()}
-    labels = {side: {product.label for product in products} for side, products in sides.items()}
-    pairs = (("train", "valid"), ("train", "test"), ("valid", "test"))
-    overlap = sum(len(keys[one] & keys[other]) for one, other in pairs)
-    shared_brands = sum(len(brands[one] & brands[other]) for one, other in pairs)
-    untrained = (labels["valid"] | labels["test"]) - labels["train"]
-    assert not overlap and not untrained and not (by == "brand" and shared_brands)
-    total = sum(sizes.values())
-    return (
-        f"{', '.join(f'{side} {n:,} ({n / total:.1%})' for side, n in sizes.items())}; {len(labels['train'])} labels, "
-        f"{len(labels['test'])} of them in test; "
-        f"lists on two sides {overlap}, labels without training {len(untrained)}"
-        + (f", brands on two sides {shared_brands}" if by == "brand" else "")
-    )
+def texts(products: Iterable[Product]) -> list[str]:
+    """What the model reads of each product."""
+    return [product.text for product in products]
 
 
-def label_list(sides: dict[str, list[Product]]) -> list[str]:
+def label_list(splits: dict[str, list[Product]]) -> list[str]:
     """The labels in id order: sorted by name."""
-    return sorted({product.label for products in sides.values() for product in products})
+    return sorted({product.label for products in splits.values() for product in products})

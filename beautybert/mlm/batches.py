@@ -1,50 +1,207 @@
-"""Which documents go into which micro-batch, and what a micro-batch is.
+"""Which texts form which micro-batch, and what a micro-batch is.
 
-Documents are cut into windows, the windows of an epoch are shuffled by (seed, epoch) and filled, in that order, into
-micro-batches of at most a fixed number of tokens. The micro-batches of all epochs form one endless numbered sequence,
-so that step and position say everything: nothing here has a state that a checkpoint would have to hold. Labelled documents are
-numbered the same way, and each travels with its label.
+Documents are cut into windows. The windows of an epoch are shuffled by (seed, epoch) and packed, in
+that order, into micro-batches of at most a fixed number of tokens. The micro-batches of all epochs
+form one endless sequence, so step and index say everything: there is no state that a checkpoint
+would hold.
 
 Letters: N tokens in the micro-batch, B documents, W windows, M targets.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
-from beautybert.attention import Segments, to_device
-from beautybert.corpus import TokenCache
-from beautybert.masking import IGNORED, Vocabulary, mask_tokens, mask_units
+from beautybert.bert.attention import PackedLengths, to_device
+from beautybert.bert.token_units import Vocabulary, unit_indices
+from beautybert.bert.wordpiece import fingerprint, special_ids
+from beautybert.mlm.masking import IGNORED, mask_tokens
+from beautybert.mlm.token_cache import TokenCache
+from beautybert.training.distributed import Ranks
+from beautybert.training.seeding import MASK, ORDER, SPLIT, VALIDATION, generator_of
 
-# the first number of every random key, so that no two purposes ever share one
-ORDER, MASK, DROPOUT, VALIDATION, SPLIT, GUESSES, INGREDIENTS = range(7)
-
-
-def keyed_generator(*key: int) -> np.random.Generator:
-    """A numpy generator that is a function of the key alone, e.g. (seed, MASK, step, micro-batch)."""
-    return np.random.default_rng(_digest(key))
-
-
-def keyed_seed(*key: int) -> int:
-    """A seed for torch.manual_seed that is a function of the key alone."""
-    return _digest(key) >> 65
+# Whatever --mask-prob and --micro-batch-tokens are, so that runs can be compared
+VALIDATION_MASK_PROB = 0.15
+VALIDATION_TOKENS = 4096
 
 
-def _digest(key: tuple[int, ...]) -> int:
-    """128 bits. numpy's own seeding by a tuple takes (1, 0) for (1,)."""
-    return int.from_bytes(
-        hashlib.blake2b(repr([int(part) for part in key]).encode(), digest_size=16).digest(), "big"
-    )
+@dataclass(frozen=True)
+class MlmBatch:
+    """What the MLM model is given, and what it must predict.
+
+    input_ids, position_ids: (N,), positions in their documents. lengths: of the packed documents.
+    target_positions, target_ids: (M,), where the targets are among the N and what they are.
+    num_tokens: N without padding. index: of the micro-batch in its step.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    lengths: PackedLengths
+    target_positions: Tensor
+    target_ids: Tensor
+    num_tokens: int
+    index: int = 0
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, PackedLengths, Tensor]:
+        """The arguments of BertForMaskedLM."""
+        return self.input_ids, self.position_ids, self.lengths, self.target_positions
+
+    @property
+    def num_targets(self) -> int:
+        """M."""
+        return len(self.target_ids)
+
+    def padded_to(self, num_tokens: int, pad_id: int) -> MlmBatch:
+        """The same targets among exactly `num_tokens` tokens, the rest documents of [PAD].
+
+        No other token sees them. torch.compile, which compiles for each number of tokens until it
+        gives up, so meets only one.
+        """
+        missing = num_tokens - len(self.input_ids)
+        longest = self.lengths.max_seqlen
+        seqlens = [min(longest, missing - start) for start in range(0, missing, longest)]
+        padding = torch.full((missing,), pad_id)
+        positions = [torch.arange(length) for length in seqlens]
+        return replace(
+            self,
+            input_ids=torch.cat([self.input_ids, padding]),
+            position_ids=torch.cat([self.position_ids, *positions]),
+            lengths=PackedLengths.of([*self.lengths.seqlens, *seqlens]),
+        )
+
+    def to(self, device: torch.device) -> MlmBatch:
+        """The same micro-batch on `device`."""
+        return replace(
+            self,
+            input_ids=to_device(self.input_ids, device),
+            position_ids=to_device(self.position_ids, device),
+            lengths=self.lengths.to(device),
+            target_positions=to_device(self.target_positions, device),
+            target_ids=to_device(self.target_ids, device),
+        )
+
+
+class MlmBatches:
+    """The micro-batches of a run: for training as functions of (seed, step), for validation fixed.
+
+    batch_tokens, micro_batch_tokens: tokens of a step over all ranks, and of one forward pass.
+    max_length: tokens of the longest window, [CLS] and [SEP] included. mask_prob, mask_unit: share
+    of the tokens and kind of units (token_units.UNITS) that are masked in training. valid_fraction:
+    share of the documents held out. pad_micro_batches: whether each has exactly micro_batch_tokens
+    tokens.
+    """
+
+    def __init__(
+        self,
+        cache: TokenCache,
+        tokenizer: Tokenizer,
+        *,
+        batch_tokens: int,
+        micro_batch_tokens: int,
+        max_length: int,
+        mask_prob: float,
+        mask_unit: str,
+        valid_fraction: float,
+        pad_micro_batches: bool,
+        seed: int,
+    ):
+        self.cache = cache
+        self.special = special_ids(tokenizer)
+        self.vocabulary = Vocabulary.of(tokenizer)
+        self.micro_batch_tokens = micro_batch_tokens
+        self.max_length = max_length
+        self.mask_prob = mask_prob
+        self.mask_unit = mask_unit
+        self.pad_micro_batches = pad_micro_batches
+        self.seed = seed
+        self.micro_batches_per_step = batch_tokens // micro_batch_tokens
+        self.train_documents, self.valid_documents = split_documents(
+            len(cache), valid_fraction, seed
+        )
+        self.train_windows = Windows.cut(cache, self.train_documents, max_length)
+        self.valid_windows = Windows.cut(cache, self.valid_documents, max_length)
+        self.order = MicroBatchOrder(self.train_windows, micro_batch_tokens, seed)
+        self.signature = {
+            "corpus": cache.corpus.fingerprint,
+            "tokenizer": fingerprint(tokenizer),
+            "seed": seed,
+            "batch_tokens": batch_tokens,
+            "micro_batch_tokens": micro_batch_tokens,
+            "max_length": max_length,
+            "valid_fraction": valid_fraction,
+            "mask_prob": mask_prob,
+            "mask_unit": mask_unit,
+        }
+
+    def train_batch(self, step: int, i: int) -> MlmBatch:
+        """Micro-batch i (0 ... micro_batches_per_step - 1) of a step (1 ...)."""
+        windows = self.order[(step - 1) * self.micro_batches_per_step + i]
+        rng = generator_of(self.seed, MASK, step, i)
+        batch = self._masked(self.train_windows, windows, self.mask_prob, self.mask_unit, rng)
+        if self.pad_micro_batches:
+            batch = batch.padded_to(self.micro_batch_tokens, self.special["[PAD]"])
+        return replace(batch, index=i)
+
+    def valid_batches(self, ranks: Ranks) -> Iterator[MlmBatch]:
+        """This rank's share of the validation micro-batches, always masked the same way."""
+        windows = np.arange(len(self.valid_windows))
+        budget = max(VALIDATION_TOKENS, self.max_length)
+        packed = pack(self.valid_windows.lengths, windows, budget)
+        for i in ranks.share(len(packed)):
+            rng = generator_of(self.seed, VALIDATION, i)
+            yield self._masked(self.valid_windows, packed[i], VALIDATION_MASK_PROB, "token", rng)
+
+    def steps(self, epochs: float) -> int:
+        """Optimizer steps of so many passes over the training documents."""
+        return math.ceil(self.order.count(epochs) / self.micro_batches_per_step)
+
+    def epoch_at(self, step: int) -> int:
+        """The epoch, from 0, of a step's last micro-batch."""
+        return self.order.epoch_of(step * self.micro_batches_per_step - 1)
+
+    def summary(self, world_size: int, total_steps: int) -> str:
+        """The split and the batch as arithmetic, for people."""
+        per_epoch = self.order.count(1)
+        batch_tokens = self.micro_batch_tokens * self.micro_batches_per_step
+        filled = (self.train_windows.lengths + 2).sum() / (per_epoch * self.micro_batch_tokens)
+        epochs = total_steps * self.micro_batches_per_step / per_epoch
+        return (
+            f"split: {len(self.train_documents):,} documents ({len(self.train_windows):,} windows of at "
+            f"most {self.max_length} tokens) for training, {len(self.valid_documents):,} "
+            f"({len(self.valid_windows):,}) for validation\n"
+            f"batch: {batch_tokens:,} tokens = {self.micro_batch_tokens:,} "
+            f"x {self.micro_batches_per_step // world_size} micro-batch(es) x {world_size} rank(s), "
+            f"{filled:.1%} full; {total_steps:,} steps = {epochs:.2f} epochs"
+        )
+
+    def _masked(
+        self,
+        windows: Windows,
+        chosen: np.ndarray,
+        mask_prob: float,
+        mask_unit: str,
+        rng: np.random.Generator,
+    ) -> MlmBatch:
+        """The chosen windows as a masked micro-batch."""
+        ids, seqlens = join_windows(
+            self.cache, windows, chosen, self.special["[CLS]"], self.special["[SEP]"]
+        )
+        return masked_micro_batch(ids, seqlens, self.vocabulary, mask_prob, mask_unit, rng)
+
+
+# ---- windows and their order -------------------------------------------------------------------
 
 
 def split_documents(count: int, valid_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The documents 0 ... count - 1 -> (training, validation), each sorted; at least one on either side.
+    """The documents 0 ... count - 1 -> (training, validation), each sorted and not empty.
 
     ValueError if there are fewer than two documents.
     """
@@ -52,42 +209,48 @@ def split_documents(count: int, valid_fraction: float, seed: int) -> tuple[np.nd
         raise ValueError(
             f"a corpus of {count} document(s) cannot be split into training and validation"
         )
-    valid = min(max(1, round(valid_fraction * count)), count - 1)
-    order = keyed_generator(seed, SPLIT).permutation(count)
-    return np.sort(order[valid:]), np.sort(order[:valid])
+    num_valid = min(max(1, round(valid_fraction * count)), count - 1)
+    order = generator_of(seed, SPLIT).permutation(count)
+    return np.sort(order[num_valid:]), np.sort(order[:num_valid])
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Pieces of documents that fit the model: (W,) first token in the cache, and (W,) length without [CLS] and [SEP]."""
+    """Pieces of documents that fit the model.
+
+    starts, lengths: (W,), first token in the cache and number of tokens without [CLS] and [SEP].
+    """
 
     starts: np.ndarray
     lengths: np.ndarray
 
     @classmethod
     def cut(cls, cache: TokenCache, documents: np.ndarray, max_length: int) -> Windows:
-        """Cut each document into as few windows of at most `max_length` tokens ([CLS] and [SEP] counted) as hold it all.
+        """Cut each document into as few windows of at most `max_length` tokens as hold it all.
 
-        The windows of a document are equally long to within one token, and together are the document.
+        [CLS] and [SEP] are counted. The windows of a document are equally long to within one token,
+        and together are the document.
         """
-        begins = np.asarray(cache.offsets)[documents]
-        lengths = np.asarray(cache.offsets)[documents + 1] - begins
-        pieces = -(-lengths // (max_length - 2))
-        piece = np.arange(pieces.sum()) - np.repeat(
-            pieces.cumsum() - pieces, pieces
-        )  # number of the window in its document
-        length, of = np.repeat(lengths, pieces), np.repeat(pieces, pieces)
-        first, last = piece * length // of, (piece + 1) * length // of
-        return cls(np.repeat(begins, pieces) + first, last - first)
+        offsets = np.asarray(cache.offsets)
+        document_starts = offsets[documents]
+        document_lengths = offsets[documents + 1] - document_starts
+        counts = -(-document_lengths // (max_length - 2))  # windows of each document
+        index = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+        length = np.repeat(document_lengths, counts)
+        count = np.repeat(counts, counts)
+        start = index * length // count
+        end = (index + 1) * length // count
+        return cls(np.repeat(document_starts, counts) + start, end - start)
 
     def __len__(self) -> int:
         return len(self.starts)
 
 
 def pack(lengths: np.ndarray, order: np.ndarray, budget: int) -> list[np.ndarray]:
-    """Fill the windows, in the order given, into micro-batches of at most `budget` tokens; [CLS] and [SEP] counted.
+    """Fill the windows, in the order given, into micro-batches of at most `budget` tokens.
 
-    Returns the window numbers of each micro-batch. No window may be longer than `budget`.
+    [CLS] and [SEP] are counted. Returns the window indices of each micro-batch. No window may be
+    longer than `budget`.
     """
     ends = (lengths[order] + 2).cumsum()
     packed, start, used = [], 0, 0
@@ -99,99 +262,72 @@ def pack(lengths: np.ndarray, order: np.ndarray, budget: int) -> list[np.ndarray
 
 
 class MicroBatchOrder:
-    """The endless sequence of micro-batches: number -> the windows it holds. A pure function of (windows, budget, seed)."""
+    """The endless sequence of micro-batches: index -> the windows of one.
+
+    A pure function of (windows, micro_batch_tokens, seed).
+    """
 
     def __init__(self, windows: Windows, micro_batch_tokens: int, seed: int):
         assert windows.lengths.max() + 2 <= micro_batch_tokens
-        self.windows, self.micro_batch_tokens, self.seed = windows, micro_batch_tokens, seed
-        self.begins = [0]  # number of the first micro-batch of each epoch reached so far
+        self.windows = windows
+        self.micro_batch_tokens = micro_batch_tokens
+        self.seed = seed
+        self.starts = [0]  # index of the first micro-batch of each epoch reached so far
         self.current: tuple[int, list[np.ndarray]] = (-1, [])
 
     def _epoch(self, epoch: int) -> list[np.ndarray]:
         if self.current[0] != epoch:
-            order = keyed_generator(self.seed, ORDER, epoch).permutation(len(self.windows))
+            order = generator_of(self.seed, ORDER, epoch).permutation(len(self.windows))
             self.current = epoch, pack(self.windows.lengths, order, self.micro_batch_tokens)
         return self.current[1]
 
-    def first_of_epoch(self, epoch: int) -> int:
-        """The number of the first micro-batch of an epoch; epochs differ by a few, as their order packs better or worse."""
-        while len(self.begins) <= epoch:
-            self.begins.append(self.begins[-1] + len(self._epoch(len(self.begins) - 1)))
-        return self.begins[epoch]
+    def start_of_epoch(self, epoch: int) -> int:
+        """The index of an epoch's first micro-batch.
+
+        Epochs differ by a few micro-batches, as their order packs better or worse.
+        """
+        while len(self.starts) <= epoch:
+            self.starts.append(self.starts[-1] + len(self._epoch(len(self.starts) - 1)))
+        return self.starts[epoch]
 
     def count(self, epochs: float) -> int:
-        """How many micro-batches `epochs` hold; a part of an epoch counts in proportion."""
-        whole = int(epochs)
-        first = self.first_of_epoch(whole)
-        return (
-            first + round((epochs - whole) * (self.first_of_epoch(whole + 1) - first))
-            if epochs > whole
-            else first
-        )
+        """How many micro-batches `epochs` have; a part of an epoch counts in proportion."""
+        complete = int(epochs)
+        start = self.start_of_epoch(complete)
+        if epochs == complete:
+            return start
+        return start + round((epochs - complete) * (self.start_of_epoch(complete + 1) - start))
 
-    def epoch_of(self, number: int) -> int:
-        """The epoch in which a micro-batch stands."""
-        while self.begins[-1] <= number:
-            self.first_of_epoch(len(self.begins))
-        return int(np.searchsorted(self.begins, number, side="right")) - 1
+    def epoch_of(self, index: int) -> int:
+        """The epoch that a micro-batch belongs to."""
+        while self.starts[-1] <= index:
+            self.start_of_epoch(len(self.starts))
+        return int(np.searchsorted(self.starts, index, side="right")) - 1
 
-    def __getitem__(self, number: int) -> np.ndarray:
-        epoch = self.epoch_of(number)
-        return self._epoch(epoch)[number - self.begins[epoch]]
+    def __getitem__(self, index: int) -> np.ndarray:
+        epoch = self.epoch_of(index)
+        return self._epoch(epoch)[index - self.starts[epoch]]
 
 
-@dataclass(frozen=True)
-class MicroBatch:
-    """What the MLM model is given: ids (N,), positions in their documents (N,), segments, where and what the targets are (M,)."""
-
-    input_ids: Tensor
-    position_ids: Tensor
-    segments: Segments
-    target_positions: Tensor
-    target_ids: Tensor
-
-    def padded_to(self, tokens: int, pad_id: int) -> MicroBatch:
-        """The same targets among exactly `tokens` tokens: documents of [PAD], which no other token sees, take up the rest.
-
-        So that torch.compile, which compiles once for each number of tokens until it gives up, meets only one.
-        """
-        missing, longest = tokens - len(self.input_ids), self.segments.longest
-        lengths = [min(longest, missing - first) for first in range(0, missing, longest)]
-        return replace(
-            self,
-            input_ids=torch.cat([self.input_ids, torch.full((missing,), pad_id)]),
-            position_ids=torch.cat(
-                [self.position_ids, *(torch.arange(length) for length in lengths)]
-            ),
-            segments=Segments.from_lengths([*self.segments.lengths, *lengths]),
-        )
-
-    def to(self, device: torch.device) -> MicroBatch:
-        """The same micro-batch on `device`."""
-        return MicroBatch(
-            to_device(self.input_ids, device),
-            to_device(self.position_ids, device),
-            self.segments.to(device),
-            to_device(self.target_positions, device),
-            to_device(self.target_ids, device),
-        )
+# ---- one micro-batch ---------------------------------------------------------------------------
 
 
 def join_windows(
     cache: TokenCache, windows: Windows, chosen: np.ndarray, cls_id: int, sep_id: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[CLS] window [SEP] after [CLS] window [SEP]: ids (N,) and the length of each document (B,), shortest first."""
-    chosen = chosen[
-        np.argsort(windows.lengths[chosen], kind="stable")
-    ]  # equal lengths side by side: see attention.py
+    """[CLS] window [SEP] after [CLS] window [SEP], shortest first: ids (N,) and lengths (B,)."""
+    by_length = np.argsort(windows.lengths[chosen], kind="stable")  # equal ones together, for SDPA
+    chosen = chosen[by_length]
     lengths = windows.lengths[chosen] + 2
-    begins = lengths.cumsum() - lengths
+    starts = lengths.cumsum() - lengths
+    ends = starts + lengths - 1
     ids = np.empty(lengths.sum(), dtype=np.int64)
-    ids[begins], ids[begins + lengths - 1] = cls_id, sep_id
-    inside = np.ones(len(ids), dtype=bool)
-    inside[begins] = inside[begins + lengths - 1] = False
-    source = np.repeat(windows.starts[chosen] - begins - 1, lengths) + np.arange(len(ids))
-    ids[inside] = cache.tokens[source[inside]]
+    ids[starts] = cls_id
+    ids[ends] = sep_id
+    is_text = np.ones(len(ids), dtype=bool)
+    is_text[starts] = is_text[ends] = False
+    source = np.repeat(windows.starts[chosen] - starts - 1, lengths) + np.arange(len(ids))
+    ids[is_text] = cache.tokens[source[is_text]]
     return ids, lengths
 
 
@@ -202,93 +338,17 @@ def masked_micro_batch(
     mask_prob: float,
     mask_unit: str,
     rng: np.random.Generator,
-) -> MicroBatch:
+) -> MlmBatch:
     """Mask the documents of `join_windows` and make tensors of them."""
-    masked, labels = mask_tokens(
-        ids, mask_units(ids, mask_unit, vocabulary), vocabulary, mask_prob, rng
-    )
+    units = unit_indices(ids, mask_unit, vocabulary, rng)
+    masked, labels = mask_tokens(ids, units, vocabulary, mask_prob, rng)
     targets = np.flatnonzero(labels != IGNORED)
-    positions = np.arange(len(ids)) - np.repeat(lengths.cumsum() - lengths, lengths)
-    return MicroBatch(
-        torch.from_numpy(masked),
-        torch.from_numpy(positions),
-        Segments.from_lengths(lengths),
-        torch.from_numpy(targets),
-        torch.from_numpy(labels[targets]),
+    starts = lengths.cumsum() - lengths
+    return MlmBatch(
+        input_ids=torch.from_numpy(masked),
+        position_ids=torch.from_numpy(np.arange(len(ids)) - np.repeat(starts, lengths)),
+        lengths=PackedLengths.of(lengths),
+        target_positions=torch.from_numpy(targets),
+        target_ids=torch.from_numpy(labels[targets]),
+        num_tokens=len(ids),
     )
-
-
-# ---------------------------------------------------------------------------------------------- labelled documents
-
-
-@dataclass(frozen=True)
-class Example:
-    """A labelled document: ids (T,) with [CLS] and [SEP], and its class."""
-
-    ids: np.ndarray
-    label_id: int
-
-
-@dataclass(frozen=True)
-class LabelledBatch:
-    """What a classifier is given: ids (N,), positions in their documents (N,), segments, and the class of each document (B,)."""
-
-    input_ids: Tensor
-    position_ids: Tensor
-    segments: Segments
-    label_ids: Tensor
-
-    def to(self, device: torch.device) -> LabelledBatch:
-        """The same micro-batch on `device`."""
-        return LabelledBatch(
-            to_device(self.input_ids, device),
-            to_device(self.position_ids, device),
-            self.segments.to(device),
-            to_device(self.label_ids, device),
-        )
-
-
-def cut_head_and_tail(ids: Sequence[int], room: int) -> list[int]:
-    """At most `room` ids: the first two thirds and the last third of it. In an ingredient list the first are the most, the last the colorants."""
-    if len(ids) <= room:
-        return list(ids)
-    tail = room // 3
-    return [*ids[: room - tail], *ids[len(ids) - tail :]]
-
-
-def without_ingredients(
-    ids: np.ndarray, share: float, vocabulary: Vocabulary, rng: np.random.Generator
-) -> np.ndarray:
-    """A list's ids (T,) without about a `share` of its ingredients, each left out or not on its own; all of them if none would be left.
-
-    Word dropout (Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods, section 3.2), a whole ingredient at a time; a separator
-    that is a token of its own counts as one, special tokens stay.
-    """
-    units = mask_units(ids, "ingredient", vocabulary)
-    kept = vocabulary.is_special[ids] | (rng.random(units[-1] + 1) >= share)[units]
-    return (
-        ids[kept]
-        if (kept & ~vocabulary.is_special[ids] & ~vocabulary.is_separator[ids]).any()
-        else ids
-    )
-
-
-def labelled_batch(examples: Sequence[Example]) -> LabelledBatch:
-    """Join examples, in the order given; equally long neighbours make the fastest CPU step (attention.py)."""
-    lengths = [len(example.ids) for example in examples]
-    return LabelledBatch(
-        torch.from_numpy(np.concatenate([example.ids for example in examples])),
-        torch.cat([torch.arange(length) for length in lengths]),
-        Segments.from_lengths(lengths),
-        torch.tensor([example.label_id for example in examples]),
-    )
-
-
-def shuffled_numbers(first: int, count: int, total: int, seed: int) -> np.ndarray:
-    """Which of `total` examples stand at places first ... first + count - 1 of the endless sequence of shuffled epochs: (count,)."""
-    places = np.arange(first, first + count)
-    orders = {
-        epoch: keyed_generator(seed, ORDER, int(epoch)).permutation(total)
-        for epoch in np.unique(places // total)
-    }
-    return np.array([orders[place // total][place % total] for place in places])

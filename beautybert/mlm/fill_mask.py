@@ -1,123 +1,176 @@
-"""What a person looks at: training input as text, and the model's guesses at hidden words before and after training."""
+"""What a person looks at: masked training texts, and what the model fills in before and after.
+
+A fill-mask prompt is a text that was held out from training, with one word replaced by [MASK].
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
 import torch
 from tokenizers import Tokenizer
 
-from beautybert.attention import Segments
-from beautybert.batching import MicroBatch, Windows
-from beautybert.corpus import TokenCache
-from beautybert.masking import Vocabulary
-from beautybert.model import BertForMaskedLM
-from beautybert.tokenizer import special_ids
+from beautybert.bert.attention import PackedLengths
+from beautybert.bert.model import BertForMaskedLM
+from beautybert.bert.wordpiece import special_ids
+from beautybert.mlm.batches import MlmBatch, Windows
+from beautybert.mlm.token_cache import TokenCache
+from beautybert.training.seeding import PROMPTS, generator_of
+
+# ---- masked training texts ---------------------------------------------------------------------
 
 
-def masked_as_text(
-    batch: MicroBatch, tokenizer: Tokenizer, count: int = 2, at_least: int = 12
+def describe_masking(batch: MlmBatch, tokenizer: Tokenizer) -> str:
+    """The realised shares of a micro-batch and two of its texts as the model sees them."""
+    lines = [masking_rates(batch, tokenizer.token_to_id("[MASK]"))]
+    lines += [f"  {text}" for text in masked_texts(batch, tokenizer)]
+    return "\n".join(lines)
+
+
+def masked_texts(
+    batch: MlmBatch, tokenizer: Tokenizer, count: int = 2, at_least: int = 12
 ) -> list[str]:
-    """The first `count` documents of at least `at_least` tokens (else the longest) as the model sees them, targets as 'glycerin→[MASK]'."""
-    offsets = batch.segments.offsets.tolist()
-    documents = [
-        (first, last) for first, last in zip(offsets, offsets[1:]) if last - first >= at_least
-    ]
-    targets = dict(zip(batch.target_positions.tolist(), batch.target_ids.tolist()))
+    """The first `count` documents of at least `at_least` tokens, targets as "glycerin→[MASK]".
+
+    Without such documents, the last.
+    """
+    cu_seqlens = batch.lengths.cu_seqlens.tolist()
+    spans = list(zip(cu_seqlens, cu_seqlens[1:], strict=False))
+    spans = [(start, end) for start, end in spans if start < batch.num_tokens]  # no padding
+    long = [(start, end) for start, end in spans if end - start >= at_least]
+    targets = dict(zip(batch.target_positions.tolist(), batch.target_ids.tolist(), strict=True))
     texts = []
-    for first, last in documents[:count] or list(zip(offsets, offsets[1:]))[-count:]:
-        seen = [tokenizer.id_to_token(id) for id in batch.input_ids[first:last].tolist()]
-        texts.append(
-            " ".join(
-                f"{tokenizer.id_to_token(targets[first + i])}→{token}"
-                if first + i in targets
-                else token
-                for i, token in enumerate(seen)
-            )
-        )
+    for start, end in long[:count] or spans[-count:]:
+        words = []
+        for position in range(start, end):
+            word = tokenizer.id_to_token(int(batch.input_ids[position]))
+            if position in targets:
+                word = f"{tokenizer.id_to_token(targets[position])}→{word}"
+            words.append(word)
+        texts.append(" ".join(words))
     return texts
 
 
-def masked_rates(batch: MicroBatch, vocabulary: Vocabulary) -> str:
-    """The realised shares: selected of the maskable tokens, and what became of the selected."""
-    seen, right = batch.input_ids[batch.target_positions].numpy(), batch.target_ids.numpy()
-    specials = 2 * len(batch.segments.lengths)
-    masked, kept = (seen == vocabulary.mask_id).mean(), (seen == right).mean()
+def masking_rates(batch: MlmBatch, mask_id: int) -> str:
+    """The realised shares: selected of the tokens of texts, and what became of the selected."""
+    seen = batch.input_ids[batch.target_positions]
+    starts = batch.lengths.cu_seqlens[:-1]
+    num_documents = int((starts < batch.num_tokens).sum())  # without padding
+    num_maskable = batch.num_tokens - 2 * num_documents
+    masked = (seen == mask_id).double().mean().item()
+    kept = (seen == batch.target_ids).double().mean().item()
     return (
-        f"{len(right) / (len(batch.input_ids) - specials):.1%} of {len(batch.input_ids) - specials:,} tokens selected: "
+        f"masking: {batch.num_targets / num_maskable:.1%} of {num_maskable:,} tokens selected: "
         f"{masked:.1%} [MASK], {1 - masked - kept:.1%} random, {kept:.1%} kept"
     )
 
 
-def choose_riddles(
+# ---- fill-mask prompts -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """ids: tokens of a text with [CLS], [SEP] and one [MASK]. position: of the [MASK].
+
+    Target_id.
+    """
+
+    ids: list[int]
+    position: int
+    target_id: int
+
+    def text(self, tokenizer: Tokenizer) -> str:
+        """The text, and the word behind the mask: "... with [MASK] acid ...  (hyaluronic)"."""
+        text = tokenizer.decode(self.ids[1:-1], skip_special_tokens=False)
+        return f"{text}  ({tokenizer.id_to_token(self.target_id)})"
+
+
+def choose_prompts(
     cache: TokenCache,
     windows: Windows,
     tokenizer: Tokenizer,
-    rng: np.random.Generator,
+    seed: int,
     count: int = 5,
     context: int = 14,
-) -> list[dict]:
-    """Up to `count` texts with one whole word of at least four letters hidden, with up to `context` tokens on either side.
+) -> list[Prompt]:
+    """Up to `count` texts with one word masked: a single token of at least four letters.
 
-    A riddle is {"ids": the tokens with [CLS], [SEP] and [MASK], "position": where [MASK] stands, "answer": the hidden token's id}.
+    With up to `context` tokens on either side.
     """
-    special, riddles = special_ids(tokenizer), []
+    special = special_ids(tokenizer)
+    rng = generator_of(seed, PROMPTS)
+    prompts: list[Prompt] = []
     for window in rng.permutation(len(windows))[: 200 * count]:
         start, length = int(windows.starts[window]), int(windows.lengths[window])
         ids = cache.tokens[start : start + length].tolist()
-        tokens = [tokenizer.id_to_token(id) for id in ids] + ["."]
-        words = [
-            i
-            for i in range(1, length)
-            if len(tokens[i]) >= 4 and tokens[i].isalpha() and not tokens[i + 1].startswith("##")
-        ]
+        tokens = [tokenizer.id_to_token(token_id) for token_id in ids] + ["."]
+        words = [i for i in range(1, length) if _is_word(tokens[i], tokens[i + 1])]
         if length < 10 or not words:
             continue
-        hidden = int(rng.choice(words))
-        first = max(0, hidden - context)
-        around = ids[first:hidden] + [special["[MASK]"]] + ids[hidden + 1 : hidden + 1 + context]
-        riddles.append(
-            {
-                "ids": [special["[CLS]"], *around, special["[SEP]"]],
-                "position": hidden - first + 1,
-                "answer": ids[hidden],
-            }
-        )
-        if len(riddles) == count:
+        masked = int(rng.choice(words))
+        left = max(0, masked - context)
+        before, after = ids[left:masked], ids[masked + 1 : masked + 1 + context]
+        prompt_ids = [special["[CLS]"], *before, special["[MASK]"], *after, special["[SEP]"]]
+        prompts.append(Prompt(prompt_ids, masked - left + 1, ids[masked]))
+        if len(prompts) == count:
             break
-    return riddles
+    return prompts
+
+
+def _is_word(token: str, following: str) -> bool:
+    return len(token) >= 4 and token.isalpha() and not following.startswith("##")
 
 
 @torch.no_grad()
-def guess(
-    model: BertForMaskedLM,
-    riddles: list[dict],
-    tokenizer: Tokenizer,
-    device: torch.device,
-    top: int = 3,
+def predict(
+    model: BertForMaskedLM, prompts: list[Prompt], tokenizer: Tokenizer, top_k: int = 3
 ) -> list[str]:
-    """For each riddle the model's `top` guesses with their probabilities: 'cream 41 %, gel 12 %, oil 5 %'."""
-    training = model.training
+    """For each prompt the likeliest words with their probabilities: "cream 41%, gel 12%, oil 5%"."""
+    device = next(model.parameters()).device
+    was_training = model.training
     model.eval()
-    guesses = []
-    for riddle in riddles:
-        ids = torch.tensor(riddle["ids"], device=device)
+    predictions = []
+    for prompt in prompts:
+        T = len(prompt.ids)
         logits = model(
-            ids,
-            torch.arange(len(ids), device=device),
-            Segments.from_lengths([len(ids)], device),
-            torch.tensor([riddle["position"]], device=device),
+            torch.tensor(prompt.ids, device=device),
+            torch.arange(T, device=device),
+            PackedLengths.of([T], device),
+            torch.tensor([prompt.position], device=device),
         )
-        probabilities, best = logits[0].float().softmax(-1).topk(top)
-        guesses.append(
-            ", ".join(
-                f"{tokenizer.id_to_token(id)} {p:.0%}"
-                for p, id in zip(probabilities.tolist(), best.tolist())
-            )
-        )
-    model.train(training)
-    return guesses
+        probabilities, ids = logits[0].float().softmax(-1).topk(top_k)
+        words = [
+            f"{tokenizer.id_to_token(token_id)} {probability:.0%}"
+            for token_id, probability in zip(ids.tolist(), probabilities.tolist(), strict=True)
+        ]
+        predictions.append(", ".join(words))
+    model.train(was_training)
+    return predictions
 
 
-def riddle_text(riddle: dict, tokenizer: Tokenizer) -> str:
-    """The text around the hidden word, and the word: '... with [MASK] acid ... (hyaluronic)'."""
-    return f"{tokenizer.decode(riddle['ids'][1:-1], skip_special_tokens=False)}  ({tokenizer.id_to_token(riddle['answer'])})"
+def save_before(
+    folder: Path, model: BertForMaskedLM, prompts: list[Prompt], tokenizer: Tokenizer
+) -> None:
+    """Start fill_mask.json with what the model predicts before training."""
+    predictions = predict(model, prompts, tokenizer)
+    text = json.dumps({"before": predictions}, ensure_ascii=False)
+    (folder / "fill_mask.json").write_text(text, encoding="utf-8")
+
+
+def save_after(
+    folder: Path, model: BertForMaskedLM, prompts: list[Prompt], tokenizer: Tokenizer
+) -> str:
+    """Complete fill_mask.json with what the model predicts after training; returns it as text."""
+    path = folder / "fill_mask.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["before"]
+    after = predict(model, prompts, tokenizer)
+    rows, lines = [], []
+    for prompt, old, new in zip(prompts, before, after, strict=True):
+        text = prompt.text(tokenizer)
+        rows.append({"text": text, "before": old, "after": new})
+        lines.append(f"{text}\n    before: {old}\n    after:  {new}")
+    contents = json.dumps({"before": before, "prompts": rows}, indent=1, ensure_ascii=False)
+    path.write_text(contents, encoding="utf-8")
+    return "\n".join(lines)

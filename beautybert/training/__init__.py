@@ -1,1 +1,4 @@
-"""What any training loop needs: options, ranks, precision, optimizer, checkpoints, logs. Knows no task."""
+"""What any training loop needs: options, ranks, precision, optimizer, checkpoints, logs.
+
+Knows no task.
+"""

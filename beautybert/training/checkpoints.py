@@ -1,8 +1,9 @@
-"""Training checkpoints: folders that are whole or not there.
+"""Training checkpoints: folders that are complete or not there.
 
-A checkpoint `checkpoints/step-00000070` holds model.safetensors and optimizer.safetensors, state.json, and checksums.json over
-the three. It is written under another name, flushed to the disk and renamed; the last few are kept. No random state and no loader
-state is in it: both are functions of seed and step.
+A checkpoint `checkpoints/step-00000070` has model.safetensors, optimizer.safetensors, state.json
+and checksums.json over the three. It is written under another name, flushed to the disk and
+renamed; the last few are kept. No random state and no loader state is in it: both are functions of
+seed and step.
 """
 
 from __future__ import annotations
@@ -13,98 +14,155 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+
+from beautybert.training.distributed import Ranks
+from beautybert.training.optim import load_optimizer_state, optimizer_state
 
 
-def save_checkpoint(
-    run_folder: Path,
-    step: int,
-    model: dict[str, Tensor],
-    optimizer: dict[str, Tensor],
-    state: dict,
-    keep: int,
-) -> Path:
-    """Write the checkpoint of `step`, then remove all but the newest `keep`. Returns its folder.
+class Saver:
+    """Saves the checkpoints of one run and resumes from them.
 
-    ValueError if it cannot be written, a full disk for instance; the checkpoints before it are then as they were.
+    signature: what a run that resumes must have in common with this one. keep: checkpoints that are
+    kept. last_saved: step of the newest, 0 without one.
     """
-    folder = run_folder / "checkpoints" / f"step-{step:08d}"
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        for name, tensors in (("model", model), ("optimizer", optimizer)):
-            save_file(
-                {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()},
-                unfinished / f"{name}.safetensors",
-            )
-        (unfinished / "state.json").write_text(
-            json.dumps({"step": step, **state}, indent=1), encoding="utf-8"
-        )
-        for name in ("model", "optimizer"):
-            shutil.copymode(
-                unfinished / "state.json", unfinished / f"{name}.safetensors"
-            )  # safetensors makes files that only their owner can read
-        sums = {path.name: file_checksum(path) for path in sorted(unfinished.iterdir())}
-        (unfinished / "checksums.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
-        for path in [*unfinished.iterdir(), unfinished]:
-            _flush(path)
-        shutil.rmtree(
-            folder, ignore_errors=True
-        )  # a torn one of the same step, passed over when resuming
-        unfinished.rename(folder)
-        _flush(folder.parent)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        older = [path.name for path in list_checkpoints(run_folder)]
-        raise ValueError(
-            f"could not save {folder}: {error}. "
-            + (
-                f"{older[-1]} is whole: make room and --resume"
-                if older
-                else "There is none before it"
-            )
-        ) from None
-    for path in list_checkpoints(run_folder):
-        if path.name > folder.name:  # torn, or this run would have gone on from it
+
+    def __init__(
+        self,
+        run_folder: Path,
+        signature: dict[str, Any],
+        model: nn.Module,
+        optimizer: Any,
+        scaler: torch.amp.GradScaler,
+        keep: int,
+        ranks: Ranks,
+    ):
+        self.run_folder = run_folder
+        self.signature = signature
+        self.model = model
+        self.optimizer = optimizer
+        self.scaler = scaler
+        self.keep = keep
+        self.ranks = ranks
+        self.last_saved = 0
+
+    def save(self, progress: dict[str, Any]) -> None:
+        """Write a checkpoint (rank 0 does), then remove all but the newest.
+
+        progress: what else the loop changes, as JSON, with its "step". ValueError if it cannot be
+        written, for instance on a full disk; the checkpoints before it are then as they were.
+        """
+        self.last_saved = progress["step"]
+        if not self.ranks.is_main:
+            return
+        folder = self.run_folder / "checkpoints" / f"step-{progress['step']:08d}"
+        temporary = folder.with_name(folder.name + ".tmp")
+        tensors = {
+            "model": self.model.state_dict(),
+            "optimizer": optimizer_state(self.model, self.optimizer),
+        }
+        state = {
+            "signature": self.signature,
+            "scaler": self.scaler.state_dict(),
+            "progress": progress,
+        }
+        try:
+            _write(temporary, tensors, state)
+            shutil.rmtree(folder, ignore_errors=True)  # a corrupt one, skipped when resuming
+            temporary.rename(folder)
+            _flush(folder.parent)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            older = list_checkpoints(self.run_folder)
+            advice = "There is none before it"
+            if older:
+                advice = f"{older[-1].name} is complete: make room and --resume"
+            raise ValueError(f"could not save {folder}: {error}. {advice}") from None
+        for path in list_checkpoints(self.run_folder):
+            if path.name > folder.name:  # corrupt, or this run would have gone on from it
+                shutil.rmtree(path)
+        for path in list_checkpoints(self.run_folder)[: -self.keep]:
             shutil.rmtree(path)
-    for path in list_checkpoints(run_folder)[:-keep]:
-        shutil.rmtree(path)
-    return folder
+
+    def resume(self) -> dict[str, Any]:
+        """Load the newest complete checkpoint; returns its progress, empty if there is none at all.
+
+        ValueError if it was saved by another run, and if the ranks found different checkpoints.
+        """
+        folder = newest_complete(self.run_folder, self.ranks.print0)
+        progress: dict[str, Any] = {}
+        if folder:
+            weights, tensors, state = read(folder)
+            check_signature(state["signature"], self.signature, folder)
+            self.model.load_state_dict(weights)
+            load_optimizer_state(self.model, self.optimizer, tensors)
+            if state["scaler"]:
+                self.scaler.load_state_dict(state["scaler"])
+            progress = state["progress"]
+        step = progress.get("step", 0)
+        if self.ranks.sum_counts(step) != [step * self.ranks.world_size]:
+            raise ValueError(
+                f"--resume: the ranks found different checkpoints in {self.run_folder}, this one "
+                f"that of step {step}; all nodes must see the same --out"
+            )
+        if folder:
+            self.ranks.print0(f"resuming from {folder}, step {step}")
+        else:
+            self.ranks.print0(f"no checkpoint in {self.run_folder}: starting at step 0")
+        self.last_saved = step
+        return progress
 
 
-def list_checkpoints(run_folder: Path) -> list[Path]:
-    """The checkpoint folders of a run, oldest first, whole or torn."""
-    return sorted(
-        path
-        for path in (run_folder / "checkpoints").glob("step-*")
-        if path.name.removeprefix("step-").isdigit()
-    )
+def _write(folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
+    """The files of a checkpoint, flushed to the disk."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+    for name, named in tensors.items():
+        path = folder / f"{name}.safetensors"
+        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in named.items()}, path)
+        shutil.copymode(folder / "state.json", path)  # safetensors' files are their owner's alone
+    sums = {path.name: file_checksum(path) for path in sorted(folder.iterdir())}
+    (folder / "checksums.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
+    for path in [*folder.iterdir(), folder]:
+        _flush(path)
 
 
-def newest_checkpoint(run_folder: Path, show: Callable[[str], None] = print) -> Path | None:
-    """The newest whole checkpoint; torn ones are passed over, and named by `show`. None if there is no checkpoint at all.
+# ---- checkpoints on the disk -------------------------------------------------------------------
 
-    ValueError if there are checkpoints, but not one is whole.
+
+def newest_complete(run_folder: Path, warn: Callable[[str], None] = print) -> Path | None:
+    """The newest complete checkpoint; others are skipped, with a warning. None if there is none.
+
+    ValueError if there are checkpoints, but not one is complete.
     """
     found = list_checkpoints(run_folder)
     for folder in reversed(found):
-        problem = what_is_torn(folder)
+        problem = find_corruption(folder)
         if problem is None:
             return folder
-        show(f"warning: skipping {folder}: {problem}")
+        warn(f"warning: skipping {folder}: {problem}")
     if found:
         raise ValueError(
-            f"none of the {len(found)} checkpoints in {run_folder / 'checkpoints'} is whole; start afresh with another --out"
+            f"none of the {len(found)} checkpoints in {run_folder / 'checkpoints'} is complete; start "
+            "afresh with another --out"
         )
     return None
 
 
-def what_is_torn(folder: Path) -> str | None:
-    """Why a checkpoint is not whole, or None if every file has its checksum."""
+def list_checkpoints(run_folder: Path) -> list[Path]:
+    """The checkpoint folders of a run, oldest first, complete or corrupt."""
+    found = (run_folder / "checkpoints").glob("step-*")
+    return sorted(path for path in found if path.name.removeprefix("step-").isdigit())
+
+
+def find_corruption(folder: Path) -> str | None:
+    """Why a checkpoint is corrupt or incomplete; None if every file has its checksum."""
     try:
         sums = json.loads((folder / "checksums.json").read_text(encoding="utf-8"))
         wrong = [
@@ -115,43 +173,44 @@ def what_is_torn(folder: Path) -> str | None:
     return f"{', '.join(wrong)} does not have its checksum" if wrong else None
 
 
-def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict]:
-    """Model tensors, optimizer tensors and state of a whole checkpoint."""
-    return (
-        load_file(folder / "model.safetensors"),
-        load_file(folder / "optimizer.safetensors"),
-        json.loads((folder / "state.json").read_text(encoding="utf-8")),
-    )
+def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict]:
+    """Model weights, optimizer state and loop state of a complete checkpoint."""
+    weights = load_file(folder / "model.safetensors")
+    tensors = load_file(folder / "optimizer.safetensors")
+    return weights, tensors, json.loads((folder / "state.json").read_text(encoding="utf-8"))
 
 
-def check_identity(saved: dict, current: dict, folder: Path) -> None:
-    """ValueError naming everything in which a run that wants to resume differs from the one that saved; of a dictionary only the entries that differ."""
+def check_signature(saved: dict, current: dict, folder: Path) -> None:
+    """ValueError that names everything in which the run to resume differs from the one that saved."""
     if saved.keys() != current.keys():
+        only_there = ", ".join(sorted(saved.keys() - current.keys())) or "nothing"
+        only_here = ", ".join(sorted(current.keys() - saved.keys())) or "nothing"
         raise ValueError(
-            f"--resume: {folder} was saved by another program or version: "
-            f"only there {', '.join(sorted(saved.keys() - current.keys())) or 'nothing'}, "
-            f"only here {', '.join(sorted(current.keys() - saved.keys())) or 'nothing'}"
+            f"--resume: {folder} was saved by another program or version: only there {only_there}, "
+            f"only here {only_here}"
         )
-    saved, current = _entries(saved), _entries(current)
+    before, now = _flatten(saved), _flatten(current)
     changed = [
-        f"{key} was {saved.get(key)}, is now {current.get(key)}"
-        for key in {**saved, **current}
-        if saved.get(key) != current.get(key)
+        f"{key} was {before.get(key)}, is now {now.get(key)}"
+        for key in {**before, **now}
+        if before.get(key) != now.get(key)
     ]
     if changed:
         raise ValueError(f"--resume: {folder} was saved by another run: " + "; ".join(changed))
 
 
-def _entries(identity: dict) -> dict:
-    """The identity with a dictionary's entries beside its other values, as "model.hidden_size"."""
-    entries = {}
-    for key, value in identity.items():
-        entries |= (
-            {f"{key}.{name}": part for name, part in value.items()}
-            if isinstance(value, dict)
-            else {key: value}
-        )
-    return entries
+def _flatten(signature: dict) -> dict:
+    """The signature with the entries of its dictionaries as values: "model.hidden_size"."""
+    flat = {}
+    for key, value in signature.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": part for name, part in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+# ---- files -------------------------------------------------------------------------------------
 
 
 def file_checksum(path: Path) -> str:

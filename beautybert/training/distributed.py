@@ -19,12 +19,12 @@ from traceback import clear_frames
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among all: `rank` of `world_size`, `local_rank` on its machine, and its device."""
+    """This process among all: `rank` of `world_size`, `local_rank` on its node, and its device."""
 
     rank: int
     local_rank: int
@@ -33,42 +33,106 @@ class Ranks:
 
     @classmethod
     def from_environment(cls) -> Ranks:
-        """From torchrun's variables; a GPU for each local rank if the machine has any, else the CPU.
+        """From torchrun's variables; a GPU for each local rank if the node has any, else the CPU.
 
         ValueError if there are fewer GPUs than local ranks.
         """
-        rank, local_rank, world_size = (
-            int(os.environ.get(name, default))
-            for name, default in (("RANK", 0), ("LOCAL_RANK", 0), ("WORLD_SIZE", 1))
-        )
+        rank = int(os.environ.get("RANK", 0))
+        local_rank = int(os.environ.get("LOCAL_RANK", 0))
+        world_size = int(os.environ.get("WORLD_SIZE", 1))
         if not torch.cuda.is_available():
             return cls(rank, local_rank, world_size, torch.device("cpu"))
         if local_rank >= torch.cuda.device_count():
             raise ValueError(
-                f"local rank {local_rank} has no GPU: torchrun --nproc-per-node may be at most {torch.cuda.device_count()} here"
+                f"local rank {local_rank} has no GPU: torchrun --nproc-per-node may be at most "
+                f"{torch.cuda.device_count()} here"
             )
         return cls(rank, local_rank, world_size, torch.device("cuda", local_rank))
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is rank 0, which alone prints and writes."""
         return self.rank == 0
 
-    def connect(self) -> None:
-        """Join the other ranks: NCCL for tensors on GPUs, gloo for those on the host, which so never wait for a GPU."""
+    def print0(self, *lines: object) -> None:
+        """Print on rank 0, a line for each argument."""
+        if self.is_main:
+            print(*lines, sep="\n", flush=True)
+
+    def share(self, count: int) -> range:
+        """This rank's part of `count` equal pieces of work: rank, rank + world_size, ..."""
+        return range(self.rank, count, self.world_size)
+
+    def init_process_group(self) -> None:
+        """Join the other ranks: NCCL for tensors on GPUs, gloo for those on the CPU.
+
+        So a sum of numbers that are on the CPU never waits for a GPU.
+        """
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.world_size > 1:
-            dist.init_process_group("cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo")
+            on_gpu = self.device.type == "cuda"
+            dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all ranks, in place and returned."""
+        if dist.is_initialized():
+            dist.all_reduce(tensor)
+        return tensor
+
+    def sum_counts(self, *counts: float) -> list[float]:
+        """Each count summed over all ranks, on the CPU: no GPU is waited for."""
+        return self.sum(torch.tensor(counts, dtype=torch.float64)).tolist()
+
+    def barrier(self) -> None:
+        """Return when every rank has come here."""
+        if dist.is_initialized():
+            dist.barrier()
+
+    def sync_gradients(self, ddp_model: nn.Module, when: bool) -> None:
+        """Have the next backward pass average gradients over ranks, or only add them up here.
+
+        What DistributedDataParallel.no_sync() does, without a block around it.
+        """
+        if self.world_size > 1:
+            ddp_model.require_backward_grad_sync = when  # type: ignore[assignment]
+
+    def once_per_node(self, folder: Path, build: Callable[[Path], None]) -> Path:
+        """Have one rank of each node fill `folder` by `build(temporary folder)`; returns `folder`.
+
+        The others wait. It runs before `init_process_group`, so that no collective can time out
+        over a long build. The folder appears under its name only when it is complete. Where nodes
+        share the disk, the first to finish wins.
+        """
+        if folder.is_dir():
+            return folder
+        if self.local_rank != 0:
+            while not folder.is_dir():  # if the builder fails, torchrun ends this process too
+                time.sleep(0.2)
+            return folder
+        temporary = folder.with_name(f"{folder.name}.tmp-{os.uname().nodename}-{os.getpid()}")
+        temporary.mkdir(parents=True)
+        try:
+            build(temporary)
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return folder
 
 
-def disconnects(when_memory_is_short: str) -> Callable[[Callable], Callable]:
-    """Decorate a script's `main`: leave the group of ranks when it ends, and say what to do `when_memory_is_short` on the GPU.
+def entry_point(oom_hint: str) -> Callable[[Callable], Callable]:
+    """Decorate a script's `main`: leave the process group at its end, explain a lack of GPU memory.
 
-    Whoever frees a gloo group joins its threads, one of which may still wait for the interpreter lock to drop a tensor. The group
-    itself gives up the lock for that; DistributedDataParallel does not, and hangs (pytorch/pytorch#56297); the end of the process
-    comes too late, and aborts (pytorch/pytorch#179291). So main's frame, with DistributedDataParallel in it, goes first. NCCL is
-    left only when all ranks leave together.
+    oom_hint: what to do about the latter.
+
+    Whoever frees a gloo group joins its threads, one of which may still wait for the interpreter
+    lock to drop a tensor. The group itself gives up the lock for that. DistributedDataParallel does
+    not, and hangs (pytorch/pytorch#56297); the end of the process comes too late, and aborts
+    (pytorch/pytorch#179291). So main's frame, with DistributedDataParallel in it, goes first. NCCL
+    is left only if all ranks leave together.
     """
 
     def decorate(main: Callable) -> Callable:
@@ -81,12 +145,10 @@ def disconnects(when_memory_is_short: str) -> Callable[[Callable], Callable]:
                 failed = not isinstance(error, SystemExit)
                 clear_frames(error.__traceback__)
                 if isinstance(error, torch.OutOfMemoryError):
-                    raise ValueError(
-                        f"the GPU's memory does not suffice: {when_memory_is_short}"
-                    ) from None
+                    raise ValueError(f"the GPU's memory does not suffice: {oom_hint}") from None
                 raise
             finally:
-                gc.collect()  # DistributedDataParallel stands in a circle of references
+                gc.collect()  # DistributedDataParallel is in a circle of references
                 if dist.is_initialized() and not (failed and torch.cuda.is_available()):
                     dist.destroy_process_group()
 
@@ -95,47 +157,9 @@ def disconnects(when_memory_is_short: str) -> Callable[[Callable], Callable]:
     return decorate
 
 
-def wait_for_ranks() -> None:
-    """Return when every rank has come here."""
-    if dist.is_initialized():
-        dist.barrier()
-
-
-def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """The sum over all ranks, in place and returned."""
-    if dist.is_initialized():
-        dist.all_reduce(tensor)
-    return tensor
-
-
-def once_per_machine(folder: Path, build: Callable[[Path], None], ranks: Ranks) -> Path:
-    """Have one rank of each machine fill `folder` by `build(unfinished folder)`; the others wait. Returns the folder.
-
-    It runs before the ranks are connected, so that no collective can time out over a long build. The folder appears under
-    its name only when it is whole; where machines share the disk, the first to finish wins.
-    """
-    if folder.is_dir():
-        return folder
-    if ranks.local_rank != 0:
-        while not folder.is_dir():  # should the builder fail, torchrun ends this process too
-            time.sleep(0.2)
-        return folder
-    unfinished = folder.with_name(f"{folder.name}.unfinished-{os.uname().nodename}-{os.getpid()}")
-    unfinished.mkdir(parents=True)
-    try:
-        build(unfinished)
-        unfinished.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return folder
-
-
 @contextmanager
 def deferred_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT in the list it yields, for the loop to look at; a second one of a kind acts at once."""
+    """Collect SIGTERM and SIGINT in a list, for the loop to look at; a second one acts at once."""
     received: list[int] = []
 
     def remember(number: int, frame) -> None:
@@ -148,21 +172,3 @@ def deferred_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def amp_dtype(amp: str, device: torch.device) -> torch.dtype | None:
-    """The dtype of autocast for --amp on this device; None for plain fp32.
-
-    auto is bf16 on a GPU that has it and fp16 on one that has not, fp32 on a CPU. ValueError for fp16 on a CPU.
-    """
-    if amp == "auto":
-        if device.type != "cuda":
-            return None
-        return (
-            torch.bfloat16
-            if torch.cuda.is_bf16_supported(including_emulation=False)
-            else torch.float16
-        )
-    if amp == "fp16" and device.type != "cuda":
-        raise ValueError("--amp fp16 needs a GPU; on a CPU choose --amp none or bf16")
-    return {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}[amp]

@@ -1,38 +1,57 @@
 """A frozen dataclass <-> the command line <-> a JSON file.
 
-Each script declares its options as one flat dataclass of `option(...)` fields. What the options mean, and
-which of them exclude each other, is checked by the script.
+Each script declares its options as one flat dataclass of `option(...)` fields, with the range of
+each next to it. What is wrong between options is checked by the script.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 import json
+import math
 import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+LARGEST_INT = 2**63 - 1  # what torch's seeds and JSON readers in other languages take
+LEFT_OUT = ("resume",)  # of run.json: it says how a run was started, not what it is
 
 
 def option(
-    default,
+    default: Any,
     help: str,
+    *,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
     choices: Sequence[str] | None = None,
+    group: str | None = None,
     instead_of: str | None = None,
     positional: bool = False,
-):
-    """A dataclass field that becomes a command-line flag, or a required argument. `instead_of` names a field that the flag overrides."""
-    return dataclasses.field(
-        default=default,
-        metadata={
-            "help": help,
-            "choices": choices,
-            "instead_of": instead_of,
-            "positional": positional,
-        },
-    )
+) -> Any:
+    """A dataclass field that becomes a flag of the command line.
+
+    gt, ge, lt, le: the range of a number: above, at least, below, at most. group: title in --help
+    of this field and those after it. instead_of: the field that this flag overrides. positional: a
+    required argument instead of a flag.
+    """
+    bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le}
+    metadata = {
+        "help": help,
+        "bounds": {name: bound for name, bound in bounds.items() if bound is not None},
+        "choices": choices,
+        "group": group,
+        "instead_of": instead_of,
+        "positional": positional,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def flag(name: str) -> str:
@@ -40,57 +59,105 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def to_dict(config: Any) -> dict[str, Any]:
+    """The options as run.json holds them, without those that only say how the run was started."""
+    values = dataclasses.asdict(config)
+    return {name: value for name, value in values.items() if name not in LEFT_OUT}
+
+
+# ---- what is wrong with options ----------------------------------------------------------------
+
+
+def out_of_range(config: Any) -> list[str]:
+    """A problem for each number that is not finite or not in the range of its field."""
+    problems = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if not _is_finite(value):
+            problems.append(f"{flag(field.name)} must be a finite number, not {value}")
+        elif not _within(value, field.metadata["bounds"]):
+            asked = range_text(field.metadata["bounds"])
+            problems.append(f"{flag(field.name)} must be {asked}, not {value}")
+        elif isinstance(value, int) and abs(value) > LARGEST_INT:
+            problems.append(f"{flag(field.name)} must be at most {LARGEST_INT}, not {value}")
+    return problems
+
+
+def range_text(bounds: dict[str, float]) -> str:
+    """Bounds for people: {"gt": 0, "lt": 1} -> "above 0 and below 1"."""
+    return " and ".join(f"{BOUNDS[name]} {bound}" for name, bound in bounds.items())
+
+
+def not_a_multiple(
+    batch_name: str, batch: int, micro_batch_name: str, micro_batch: int, world_size: int
+) -> list[str]:
+    """The problem that a batch cannot be cut into equal micro-batches for all ranks, if it is one."""
+    part = micro_batch * world_size
+    if batch <= 0 or part <= 0 or batch % part == 0:
+        return []
+    below = batch // part
+    multiples = " and ".join(str(n * part) for n in (below, below + 1) if n)
+    problem = (
+        f"{flag(batch_name)} {batch} is no multiple of {flag(micro_batch_name)} {micro_batch} "
+        f"x {world_size} rank(s) = {part}; the nearest are {multiples}"
+    )
+    if batch % world_size == 0:
+        problem += f", or keep the batch with {flag(micro_batch_name)} {batch // world_size}"
+    return [problem]
+
+
 def raise_problems(problems: Sequence[str]) -> None:
-    """ValueError with every problem at once; nothing when there is none."""
+    """ValueError with every problem at once; nothing if there is none."""
     if problems:
         raise ValueError("; ".join(problems))
 
 
-def parse(config_class: type, description: str, arguments: Sequence[str] | None = None):
-    """The config that the command line asks for: the class's defaults, overridden by --config FILE, overridden by flags.
+def missing_extra(option_name: str, package: str) -> list[str]:
+    """The problem that `package`, which the option needs, is missing, if it is one."""
+    if importlib.util.find_spec(package):
+        return []
+    return [f"{flag(option_name)} needs the package {package}: pip install -e '.[{package}]'"]
 
-    FILE is a run.json written by a script, or a plain JSON object of fields. ValueError for an unreadable
-    FILE, an unknown key or a value of the wrong type; argparse's own exit (code 2) for a wrong flag.
+
+def changed_options(config: dict[str, Any], run_json: Path) -> list[str]:
+    """What differs from the run.json of an earlier start, as "--lr 0.001 (was 0.0001)".
+
+    Nothing if there is no such file.
     """
-    parser = _Parser(
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--config", metavar="FILE", help="take the options of this run.json; flags override it"
-    )
-    hints, exclusive = typing.get_type_hints(config_class), {}
-    for field in dataclasses.fields(config_class):
-        exclusive.setdefault(field.metadata["instead_of"] or field.name, []).append(field)
-    for fields in exclusive.values():
-        group = parser.add_mutually_exclusive_group() if len(fields) > 1 else parser
-        for field in fields:
-            if field.metadata["positional"]:
-                group.add_argument(field.name, help=field.metadata["help"])
-            else:
-                group.add_argument(
-                    flag(field.name),
-                    dest=field.name,
-                    default=argparse.SUPPRESS,
-                    **_argument(field, hints[field.name]),
-                )
-    given = vars(parser.parse_args(arguments))
-    values = _read_file(config_class, hints, given.pop("config")) if given.get("config") else {}
-    given.pop("config", None)
-    for fields in exclusive.values():
-        if any(field.name in given for field in fields):
-            for field in fields:
-                values.pop(field.name, None)
-    values.update(
-        {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-    )
-    return config_class(**values)
+    if not run_json.is_file():
+        return []
+    before = json.loads(run_json.read_text(encoding="utf-8"))["config"]
+    now = json.loads(json.dumps(config))
+    names = [name for name, value in before.items() if now.get(name) != value]
+    return [f"{flag(name)} {now.get(name)} (was {before[name]})" for name in names]
 
 
-def run_command(config_class: type, description: str, main: Callable) -> int:
-    """Parse, call `main(config)`, and turn a ValueError, or what the system refuses (a full disk), into one line on stderr and exit code 2.
+def _is_finite(value: float) -> bool:
+    try:
+        return isinstance(value, int) or math.isfinite(value)
+    except OverflowError:
+        return False
 
+
+def _within(value: float, bounds: dict[str, float]) -> bool:
+    comparisons = {
+        "gt": lambda bound: value > bound,
+        "ge": lambda bound: value >= bound,
+        "lt": lambda bound: value < bound,
+        "le": lambda bound: value <= bound,
+    }
+    return all(comparisons[name](bound) for name, bound in bounds.items())
+
+
+# ---- the command line --------------------------------------------------------------------------
+
+
+def run_command(config_class: type, description: str | None, main: Callable) -> int:
+    """Parse the command line and call `main(config)`; returns the exit code.
+
+    A ValueError, or what the system refuses (a full disk), becomes one line on stderr and code 2.
     Under `python -X dev` the traceback is shown instead.
     """
     try:
@@ -103,6 +170,29 @@ def run_command(config_class: type, description: str, main: Callable) -> int:
     return 0
 
 
+def parse(
+    config_class: type, description: str | None, arguments: Sequence[str] | None = None
+) -> Any:
+    """The config that the command line asks for: defaults, then --config FILE, then flags.
+
+    FILE is a run.json written by a script, or a JSON object of options. ValueError for an
+    unreadable FILE, an unknown key or a value of the wrong type; argparse's own exit (code 2) for a
+    wrong flag.
+    """
+    hints = typing.get_type_hints(config_class)
+    parser = _make_parser(config_class, description, hints)
+    given = vars(parser.parse_args(arguments))
+    path = given.pop("config")
+    values = _read_file(config_class, hints, path) if path else {}
+    for names in _exclusive_names(config_class):
+        if any(name in given for name in names):
+            for name in names:
+                values.pop(name, None)
+    for name, value in given.items():
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return config_class(**values)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without forty lines of usage before it."""
 
@@ -110,48 +200,87 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; --help lists the options\n")
 
 
-def changed_options(config, run_json: Path) -> list[str]:
-    """What a config asks for otherwise than the run.json of an earlier start did, as '--lr 0.001 (was 0.0001)'; nothing if there is no such file."""
-    if not run_json.is_file():
-        return []
-    before = json.loads(run_json.read_text(encoding="utf-8"))["config"]
-    now = json.loads(json.dumps(dataclasses.asdict(config)))
-    return [
-        f"{flag(name)} {now[name]} (was {value})"
-        for name, value in before.items()
-        if now.get(name) != value
-    ]
+def _make_parser(config_class: type, description: str | None, hints: dict[str, Any]) -> _Parser:
+    parser = _Parser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="take the options of this run.json; flags override it"
+    )
+    group: Any = parser
+    exclusive: dict[str, Any] = {}
+    shared = {name for names in _exclusive_names(config_class) if len(names) > 1 for name in names}
+    for field in dataclasses.fields(config_class):
+        if field.metadata["group"]:
+            group = parser.add_argument_group(field.metadata["group"])
+        if field.metadata["positional"]:
+            parser.add_argument(field.name, help=field.metadata["help"])
+            continue
+        target = group
+        if field.name in shared:
+            first = field.metadata["instead_of"] or field.name
+            if first not in exclusive:
+                exclusive[first] = group.add_mutually_exclusive_group()
+            target = exclusive[first]
+        keywords = _argument(field, hints[field.name])
+        target.add_argument(
+            flag(field.name), dest=field.name, default=argparse.SUPPRESS, **keywords
+        )
+    return parser
 
 
-def _argument(field: dataclasses.Field, hint) -> dict:
-    """argparse's keywords for a field: its type, help and default."""
-    default = " ".join(field.default) if isinstance(field.default, tuple) else field.default
-    shown = "" if default in (None, "", False) else f" [{'on' if default is True else default}]"
-    keywords: dict = {"help": (field.metadata["help"] + shown).replace("%", "%%")}
+def _exclusive_names(config_class: type) -> list[list[str]]:
+    """The names of fields, those together of which the command line takes only one."""
+    names: dict[str, list[str]] = {}
+    for field in dataclasses.fields(config_class):
+        names.setdefault(field.metadata["instead_of"] or field.name, []).append(field.name)
+    return list(names.values())
+
+
+def _argument(field: dataclasses.Field, hint: Any) -> dict[str, Any]:
+    """argparse's keywords for a field: its type, help, range and default."""
     base = _base_type(hint)
+    text = field.metadata["help"]
+    if field.metadata["bounds"]:
+        text += f" ({range_text(field.metadata['bounds'])})"
+    default = _default_text(field.default)
+    if default:
+        text += f" [{default}]"
+    keywords: dict[str, Any] = {"help": text.replace("%", "%%")}
     if base is bool:
-        keywords["action"] = argparse.BooleanOptionalAction
-        return keywords
+        return keywords | {"action": argparse.BooleanOptionalAction}
     if typing.get_origin(base) is tuple:
         keywords |= {"nargs": "+", "type": str, "metavar": field.name.rstrip("s").upper()}
     else:
-        keywords |= {"type": base, "metavar": {int: "N", float: "F", str: field.name.upper()}[base]}
+        metavar = {int: "N", float: "F", str: field.name.upper()}[base]
+        keywords |= {"type": base, "metavar": metavar}
     if field.metadata["choices"]:
-        keywords |= {
-            "choices": field.metadata["choices"],
-            "metavar": "|".join(field.metadata["choices"]),
-        }
+        choices = field.metadata["choices"]
+        keywords |= {"choices": choices, "metavar": "|".join(choices)}
     return keywords
 
 
-def _base_type(hint):
+def _default_text(default: Any) -> str:
+    if default in (None, ""):
+        return ""
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return " ".join(default) if isinstance(default, tuple) else str(default)
+
+
+def _base_type(hint: Any) -> Any:
     """int | None -> int; anything else as it is."""
     if isinstance(hint, types.UnionType):
         return next(part for part in typing.get_args(hint) if part is not type(None))
     return hint
 
 
-def _read_file(config_class: type, hints: dict, path: str) -> dict:
+# ---- the JSON file -----------------------------------------------------------------------------
+
+
+def _read_file(config_class: type, hints: dict[str, Any], path: str) -> dict[str, Any]:
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -160,33 +289,32 @@ def _read_file(config_class: type, hints: dict, path: str) -> dict:
     if not isinstance(values, dict):
         raise ValueError(f"--config {path}: holds no JSON object of options")
     known = {field.name: field for field in dataclasses.fields(config_class)}
-    problems = [
-        f"--config {path}: unknown option {key!r}; options are {', '.join(known)}"
-        for key in values
-        if key not in known
-    ]
-    for key in values.keys() & known.keys():
-        problem = _wrong_value(values[key], hints[key], known[key].metadata["choices"])
+    problems = []
+    for key, value in values.items():
+        if key not in known:
+            options = ", ".join(known)
+            problems.append(f"--config {path}: unknown option {key!r}; options are {options}")
+            continue
+        problem = _wrong_value(value, hints[key], known[key].metadata["choices"])
         if problem:
-            problems.append(f"--config {path}: {key} = {values[key]!r} {problem}")
-        elif isinstance(values[key], list):
-            values[key] = tuple(values[key])
+            problems.append(f"--config {path}: {key} = {value!r} {problem}")
+        elif isinstance(value, list):
+            values[key] = tuple(value)
     raise_problems(sorted(problems))
     return values
 
 
-def _wrong_value(value, hint, choices: Sequence[str] | None) -> str | None:
+def _wrong_value(value: Any, hint: Any, choices: Sequence[str] | None) -> str | None:
     """What is wrong with a value from a JSON file; None if nothing is."""
     base = _base_type(hint)
     if value is None and base is not hint:
         return None
     if typing.get_origin(base) is tuple:
-        return (
-            None
-            if isinstance(value, list) and all(isinstance(item, str) for item in value)
-            else "is no list of strings"
-        )
+        is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return None if is_list else "is no list of strings"
     accepted = (int, float) if base is float else base
     if not isinstance(value, accepted) or isinstance(value, bool) != (base is bool):
         return f"is no {base.__name__}"
-    return f"is none of {', '.join(choices)}" if choices and value not in choices else None
+    if choices and value not in choices:
+        return f"is none of {', '.join(choices)}"
+    return None

@@ -1,42 +1,96 @@
-"""What a run writes down and shows: metrics.jsonl, a progress bar or plain lines, TensorBoard, a profile, plots."""
+"""A run's folder and its log: run.json, metrics.jsonl, progress, TensorBoard, the clock."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
+import math
 import os
+import platform
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
+
+from beautybert.training.distributed import Ranks
+from beautybert.training.options import changed_options
+from beautybert.training.plots import plot_losses
+from beautybert.training.precision import require_finite
+from beautybert.training.profiling import profiler
+
+# of what an evaluation shows, in Python's format language
+FORMATS = {
+    "step": ",",
+    "loss": ".4f",
+    "perplexity": ",.1f",
+    "accuracy": ".1%",
+    "top3": ".1%",
+    "macro_f1": ".3f",
+    "targets": ",",
+}
+TEST_SCORES = ("loss", "accuracy", "top3", "macro_f1", "ece")
+LIBRARIES = ("beautybert", "torch", "tokenizers", "safetensors", "numpy", "pandas")
+
+
+def check_folder(folder: Path, resume: bool, ranks: Ranks) -> None:
+    """ValueError if --out is taken: not empty at a fresh start, or no run folder at a resume."""
+    if not ranks.is_main or not folder.exists():
+        return
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if not resume:
+        raise ValueError(
+            f"--out {folder} is not empty: choose another, or continue that run with --resume"
+        )
+    if not (folder / "run.json").is_file() and not (folder / "checkpoints").is_dir():
+        raise ValueError(f"--resume: {folder} is not empty and no run folder (it has no run.json)")
+
+
+def resumed(folder: Path) -> Path | None:
+    """The run folder if it has a tokenizer already, as after an earlier start; else None."""
+    return folder if (folder / "tokenizer.json").is_file() else None
+
+
+def every(interval: int | None, step: int, total_steps: int) -> bool:
+    """Whether something is due after `step`: each `interval` steps, and at the end.
+
+    An interval of 0 is never, None a tenth of the run.
+    """
+    if interval is None:
+        interval = math.ceil(total_steps / 10)
+    return step == total_steps or (interval > 0 and step % interval == 0)
 
 
 class RunLog:
-    """The log of one run, kept by rank 0; on the other ranks `enabled=False` makes every call do nothing.
+    """The log of one run, kept by rank 0; on other ranks every call does nothing.
 
-    On a terminal there is a progress bar, elsewhere a plain line for each `step` call.
+    On a terminal there is a progress bar, elsewhere a plain line for each `train_step` call.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        first_step: int,
-        total_steps: int,
-        enabled: bool = True,
-        tensorboard: bool = False,
+        self, folder: Path, start_step: int, total_steps: int, tensorboard: bool, ranks: Ranks
     ):
-        self.enabled = enabled
-        if not enabled:
+        """Open metrics.jsonl in the folder, without what came after start_step."""
+        self.folder = folder
+        self.ranks = ranks
+        self.start_step = start_step
+        self.total_steps = total_steps
+        self.start_clock(0)
+        if not ranks.is_main:
             return
-        self.total_steps, self.first_step, self.began = total_steps, first_step, time.perf_counter()
-        self.file = open(folder / "metrics.jsonl", "a", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        truncate_metrics(folder, start_step or -1)
+        self.file = open(folder / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
         self.bar = tqdm(
             total=total_steps,
-            initial=first_step,
+            initial=start_step,
             unit="step",
             dynamic_ncols=True,
             disable=not sys.stderr.isatty(),
@@ -45,11 +99,98 @@ class RunLog:
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start_step + 1)
 
-    def write(self, step: int, split: str, **values) -> None:
-        """Append one line to metrics.jsonl, and to TensorBoard."""
-        if not self.enabled:
+    def write_run_json(self, config: dict[str, Any], data: dict[str, Any]) -> None:
+        """Write run.json: options, data, versions, device.
+
+        Prints the options that differ from those of an earlier start.
+        """
+        if not self.ranks.is_main:
+            return
+        path = self.folder / "run.json"
+        for changed in changed_options(config, path):
+            self.info(f"  other than before: {changed}")
+        device = platform.processor() or platform.machine()
+        if self.ranks.device.type == "cuda":
+            device = torch.cuda.get_device_name()
+        contents = {
+            "config": config,
+            "data": data,
+            "versions": {"python": platform.python_version(), **_library_versions()},
+            "device": device,
+            "ranks": self.ranks.world_size,
+        }
+        path.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
+
+    def profiler(self, enabled: bool) -> AbstractContextManager:
+        """The profiler of --profile, on rank 0 (profiling.py)."""
+        return profiler(self.folder, enabled and self.ranks.is_main, self.info)
+
+    # ---- the clock -----------------------------------------------------------------------------
+
+    def start_clock(self, tokens_seen: int) -> None:
+        """Count time and tokens from here on."""
+        self.began = time.perf_counter()
+        self.clock = self.began
+        self.tokens_at_log = tokens_seen
+
+    @contextmanager
+    def clock_stopped(self) -> Iterator[None]:
+        """What happens in this block does not count for the speed of training."""
+        stopped = time.perf_counter()
+        yield
+        self.clock += time.perf_counter() - stopped
+
+    # ---- what is logged ------------------------------------------------------------------------
+
+    def train_step(
+        self,
+        step: int,
+        loss: Tensor,
+        lr: float,
+        grad_norm: Tensor,
+        tokens_seen: int,
+        **more: float,
+    ) -> None:
+        """Write and show a training step. loss: nats a target.
+
+        `more` goes to metrics.jsonl alone.
+        """
+        now = time.perf_counter()  # what waits for the GPU from here on counts for the next line
+        speed = (tokens_seen - self.tokens_at_log) / (now - self.clock)
+        self.clock = now
+        self.tokens_at_log = tokens_seen
+        self.write(
+            step,
+            "train",
+            loss=loss.item(),
+            lr=lr,
+            grad_norm=grad_norm.item(),
+            tokens=tokens_seen,
+            tokens_per_second=round(speed, 1),
+            **more,
+        )
+        self.show_progress(step, f"loss {loss.item():.4f}  lr {lr:.2e}  {speed:,.0f} tokens/s")
+
+    def validation(self, metrics: dict[str, float]) -> None:
+        """Write and show an evaluation: `metrics` with its "step".
+
+        ValueError, on every rank, if its loss is not finite.
+        """
+        require_finite(int(metrics["step"]), metrics["loss"])
+        self.write(split="valid", **metrics)
+        shown = [f"{name} {value:{FORMATS[name]}}" for name, value in metrics.items()]
+        self.info(f"validation at {', '.join(shown)}")
+
+    def test(self, step: int, metrics: dict[str, Any]) -> None:
+        """Write what is a number of the metrics on the test split."""
+        numbers = {name: value for name, value in metrics.items() if name in TEST_SCORES}
+        self.write(step, "test", **numbers)
+
+    def write(self, step: int, split: str, **values: float) -> None:
+        """Append a line to metrics.jsonl, and to TensorBoard."""
+        if not self.ranks.is_main:
             return
         self.file.write(json.dumps({"step": step, "split": split, **values}) + "\n")
         self.file.flush()
@@ -57,40 +198,88 @@ class RunLog:
             for name, value in values.items():
                 self.board.add_scalar(f"{split}/{name}", value, step)
 
-    def show_step(self, step: int, loss: float, lr: float, tokens_per_second: float) -> None:
+    def show_progress(self, step: int, text: str) -> None:
         """Advance the bar to `step`, or print a line with the time that is left."""
-        if not self.enabled:
+        if not self.ranks.is_main:
             return
-        text = f"loss {loss:.4f}  lr {lr:.2e}  {tokens_per_second:,.0f} tokens/s"
         if not self.bar.disable:
             self.bar.set_postfix_str(text, refresh=False)
             self.bar.update(step - self.bar.n)
             return
-        left = (
-            (time.perf_counter() - self.began)
-            / (step - self.first_step)
-            * (self.total_steps - step)
-        )
-        print(
-            f"step {step}/{self.total_steps}  {text}  {tqdm.format_interval(left)} left", flush=True
-        )
+        seconds_per_step = (time.perf_counter() - self.began) / (step - self.start_step)
+        left = tqdm.format_interval(seconds_per_step * (self.total_steps - step))
+        print(f"step {step}/{self.total_steps}  {text}  {left} left", flush=True)
 
-    def say(self, text: str) -> None:
-        """Print without disturbing the bar."""
-        if self.enabled:
-            tqdm.write(text) if not self.bar.disable else print(text, flush=True)
+    def info(self, *lines: object) -> None:
+        """Print lines without disturbing the bar."""
+        if not self.ranks.is_main:
+            return
+        for line in lines:
+            if self.bar.disable:
+                print(line, flush=True)
+            else:
+                tqdm.write(str(line))
+
+    def stopped_by_signal(self, step: int, signals: Sequence[int]) -> int:
+        """Say that the run can go on from `step`, and close; returns the exit code.
+
+        signals: those that this rank received; without one, another rank was told to stop.
+        """
+        self.info(
+            f"stopped by a signal after step {step} and saved a checkpoint; continue with the same "
+            "command and --resume"
+        )
+        self.close()
+        return 128 + (signals[0] if signals else signal.SIGTERM)
+
+    def finish(self) -> None:
+        """Close, draw the losses, and say where everything is."""
+        self.close()
+        if self.ranks.is_main:
+            losses = read_losses(self.folder, "valid")
+            self.info(
+                f"validation loss: {losses[0]:.4f} at the start, {losses[-1]:.4f} at the end, "
+                f"{min(losses):.4f} at best"
+            )
+            plot = plot_losses(self.folder)
+            picture = f", the losses in {plot}" if plot else ""
+            self.info(f"model and logs are in {self.folder}{picture}")
 
     def close(self) -> None:
         """Close files and bar."""
-        if self.enabled:
+        if self.ranks.is_main:
             self.bar.close()
             self.file.close()
             if self.board:
                 self.board.close()
 
 
-def cut_back(folder: Path, step: int) -> None:
-    """Drop from metrics.jsonl what was written after `step`, a half-written last line and the final test line, so that a resume writes each once."""
+def _library_versions() -> dict[str, str | None]:
+    """The installed version of each of `LIBRARIES`.
+
+    None where one is not installed as a package.
+    """
+    versions: dict[str, str | None] = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def read_losses(folder: Path, split: str) -> list[float]:
+    """The losses of a split in metrics.jsonl, in order of steps."""
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [row["loss"] for row in rows if row["split"] == split]
+
+
+def truncate_metrics(folder: Path, step: int) -> None:
+    """Drop from metrics.jsonl what came after `step`, so that a resume writes each line once.
+
+    The test line and an incomplete last line are dropped too.
+    """
     path = folder / "metrics.jsonl"
     if not path.exists():
         return
@@ -98,129 +287,10 @@ def cut_back(folder: Path, step: int) -> None:
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         try:
             row = json.loads(line)
-            if row["step"] <= step and row["split"] != "test" and line.endswith("\n"):
-                kept.append(line)
         except ValueError:
             continue
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text("".join(kept), encoding="utf-8")
-    os.replace(unfinished, path)
-
-
-UNPROFILED_STEPS, PROFILED_STEPS = 3, 3
-
-
-def largest_items(
-    averages: Sequence, on_gpu: bool, count: int = 10
-) -> tuple[float, list[tuple[float, str]]]:
-    """Of torch.profiler's averages the microseconds in all, and (microseconds, name) of the `count` items that take the most.
-
-    On a GPU only its kernels and copies count: the operations that launched them carry the same time once more.
-    """
-    if on_gpu:
-        times = [
-            (item.self_device_time_total, item.key)
-            for item in averages
-            if item.device_type != torch.autograd.DeviceType.CPU and not item.is_user_annotation
-        ]
-    else:
-        times = [
-            (item.self_cpu_time_total, item.key)
-            for item in averages
-            if not item.key.startswith("ProfilerStep")
-        ]
-    return sum(microseconds for microseconds, _ in times), sorted(times, reverse=True)[:count]
-
-
-@contextmanager
-def profiler(log: RunLog, folder: Path, enabled: bool) -> Iterator[torch.profiler.profile | None]:
-    """With `enabled`, yields a torch.profiler, whose `step()` the loop calls after each step; else None.
-
-    The fourth to sixth step of the process go into profile.json, for chrome://tracing or ui.perfetto.dev, and the ten largest items are
-    printed: milliseconds a step on the GPU, without one on the CPU.
-    """
-    if not enabled:
-        yield None
-        return
-    (folder / "profile.json").unlink(missing_ok=True)  # of an earlier start
-
-    def report(profile: torch.profiler.profile) -> None:
-        if profile.step_num < UNPROFILED_STEPS + PROFILED_STEPS:
-            return
-        profile.export_chrome_trace(str(folder / "profile.json"))
-        on_gpu = torch.cuda.is_available()
-        total, items = largest_items(profile.key_averages(), on_gpu)
-        log.say(
-            f"{'GPU' if on_gpu else 'CPU'} time of a step, {total / PROFILED_STEPS / 1e3:,.1f} ms in all; the trace is {folder / 'profile.json'}"
-        )
-        for microseconds, name in items:
-            log.say(
-                f"  {microseconds / PROFILED_STEPS / 1e3:10,.1f} ms {microseconds / total:6.1%}  {name[:100]}"
-            )
-
-    activities = [torch.profiler.ProfilerActivity.CPU] + [
-        torch.profiler.ProfilerActivity.CUDA
-    ] * torch.cuda.is_available()
-    schedule = torch.profiler.schedule(
-        wait=UNPROFILED_STEPS - 1, warmup=1, active=PROFILED_STEPS, repeat=1
-    )
-    with torch.profiler.profile(
-        activities=activities, schedule=schedule, on_trace_ready=report
-    ) as profile:
-        yield profile
-    if profile.step_num < UNPROFILED_STEPS + PROFILED_STEPS:
-        log.say("--profile: no trace, as it takes six steps and this start made fewer")
-
-
-def need_extra(package: str, flag: str, extra: str) -> None:
-    """ValueError that says what to install if `package`, which `flag` needs, is not there."""
-    if importlib.util.find_spec(package) is None:
-        raise ValueError(f"{flag} needs the package {package}: pip install -e '.[{extra}]'")
-
-
-def plot_confusion(folder: Path, confusion, labels: Sequence[str]) -> Path | None:
-    """Draw counts (C, C), rows right and columns predicted, into confusion.png, each row as shares; None without matplotlib."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return None
-    from matplotlib.figure import Figure
-
-    inches = max(6.0, 0.16 * len(labels) + 3)
-    figure = Figure(figsize=(inches, inches), layout="constrained")
-    axes = figure.add_subplot(xlabel="prediction", ylabel="label")
-    axes.imshow(
-        confusion / confusion.sum(1, keepdims=True).clip(min=1), cmap="Blues", vmin=0, vmax=1
-    )
-    names = [f"{label} ({count})" for label, count in zip(labels, confusion.sum(1))]
-    size = 9 if len(labels) < 40 else 6
-    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
-    axes.set_yticks(range(len(labels)), names, fontsize=size)
-    axes.set_title(f"where the {int(confusion.sum()):,} test lists of each label went")
-    figure.savefig(folder / "confusion.png", dpi=130)
-    return folder / "confusion.png"
-
-
-def plot_losses(folder: Path) -> Path | None:
-    """Draw the losses of metrics.jsonl into loss.png; None, and nothing drawn, without matplotlib (the `plots` extra)."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return None
-    from matplotlib.figure import (
-        Figure,
-    )  # no pyplot: it would choose a window system for the whole process
-
-    rows = [
-        json.loads(line)
-        for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="step", ylabel="loss (nats a target)")
-    for split, style in (
-        ("train", {"linewidth": 0.8, "alpha": 0.7}),
-        ("valid", {"marker": "o", "markersize": 4}),
-    ):
-        points = [(row["step"], row["loss"]) for row in rows if row["split"] == split]
-        if points:
-            axes.plot(*zip(*points), label=split, **style)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(folder / "loss.png", dpi=120)
-    return folder / "loss.png"
+        if row["step"] <= step and row["split"] != "test" and line.endswith("\n"):
+            kept.append(line)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    os.replace(temporary, path)

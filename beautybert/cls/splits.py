@@ -1,0 +1,156 @@
+"""Products -> training, validation and test, and the checks that nothing leaks between them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from beautybert.cls.ingredients import normalize_key
+from beautybert.cls.products import SPLITS, Product
+from beautybert.training.seeding import SPLIT, generator_of
+
+SPLIT_BY = ("list", "brand")
+
+
+def split_products(products: Sequence[Product], by: str, seed: int) -> dict[str, list[Product]]:
+    """Training, validation and test in the shares of `SPLITS`, stratified by label.
+
+    No list (by "list") or no brand (by "brand") is in two splits. Every label is in training.
+    Splitting by brand, a product of validation or test whose list is also in training is left out.
+    The labels are those of the files; a run merges or drops labels later
+    (products.apply_label_scheme), so a list is in the same split under every scheme.
+    """
+    assert by in SPLIT_BY
+    groups: dict[str, list[Product]] = defaultdict(list)
+    for product in products:
+        groups[_group_of(product, by)].append(product)
+    split_of = _assign_splits(groups, generator_of(seed, SPLIT))
+    splits: dict[str, list[Product]] = {split: [] for split in SPLITS}
+    for product in products:
+        splits[split_of[_group_of(product, by)]].append(product)
+    if by == "brand":
+        seen: set[str] = set()
+        for split, members in splits.items():
+            splits[split] = [product for product in members if product.key not in seen]
+            seen |= {product.key for product in splits[split]}
+    check_no_overlap(splits, by)
+    return splits
+
+
+def _group_of(product: Product, by: str) -> str:
+    """What must not be in two splits."""
+    return product.key if by == "list" else product.brand
+
+
+def _assign_splits(groups: dict[str, list[Product]], rng: np.random.Generator) -> dict[str, str]:
+    """Group -> split, by iterative stratification (Sechidis et al. 2011).
+
+    The rarest label comes first; each of its groups goes to the split that still lacks most of it.
+    """
+    names = sorted(groups)
+    names = [names[i] for i in rng.permutation(len(names))]
+    groups_with: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        for label in dict.fromkeys(product.label for product in groups[name]):
+            groups_with[label].append(name)
+    totals = Counter(product.label for group in groups.values() for product in group)
+    lacking = {
+        label: {split: share * n for split, share in SPLITS.items()} for label, n in totals.items()
+    }
+    capacity = {split: share * totals.total() for split, share in SPLITS.items()}
+    split_of: dict[str, str] = {}
+    for label in sorted(totals, key=lambda label: (totals[label], label)):
+        for name in groups_with[label]:
+            if name in split_of:
+                continue
+            chosen = _neediest_split(lacking[label], capacity)
+            split_of[name] = chosen
+            capacity[chosen] -= len(groups[name])
+            for product in groups[name]:
+                lacking[product.label][chosen] -= 1
+    # a label whose groups all went elsewhere for the sake of another label
+    for members in groups_with.values():
+        if not any(split_of[name] == "train" for name in members):
+            split_of[members[0]] = "train"
+    return split_of
+
+
+def _neediest_split(lacking: dict[str, float], capacity: dict[str, float]) -> str:
+    return max(SPLITS, key=lambda split: (lacking[split], capacity[split]))
+
+
+# ---- checks ------------------------------------------------------------------------------------
+
+
+def check_no_overlap(splits: dict[str, list[Product]], by: str) -> str:
+    """What is printed at every start: sizes, shares, labels, overlap.
+
+    An AssertionError if a list or brand is in two splits, or a label has no training.
+    """
+    sizes = {split: len(products) for split, products in splits.items()}
+    labels = {split: {p.label for p in products} for split, products in splits.items()}
+    shared_lists = _shared({split: {p.key for p in ps} for split, ps in splits.items()})
+    shared_brands = _shared({split: {p.brand for p in ps} for split, ps in splits.items()})
+    untrained = (labels["valid"] | labels["test"]) - labels["train"]
+    assert not shared_lists and not untrained and not (by == "brand" and shared_brands)
+    total = sum(sizes.values())
+    parts = [f"{split} {n:,} ({n / total:.1%})" for split, n in sizes.items()]
+    text = (
+        f"split: {', '.join(parts)}; {len(labels['train'])} labels, {len(labels['test'])} of them in test; "
+        f"lists in two splits {shared_lists}, labels without training {len(untrained)}"
+    )
+    if by == "brand":
+        text += f", brands in two splits {shared_brands}"
+    return text
+
+
+def _shared(values: dict[str, set[str]]) -> int:
+    """How many values two splits have in common, over all pairs of splits."""
+    return sum(len(one & other) for one, other in combinations(values.values(), 2))
+
+
+def check_no_leakage(checkpoint: Path | None, held_out: Iterable[Product]) -> None:
+    """ValueError if the model of a run was trained on a list of the products that are held out.
+
+    It looks at the train_lists.txt of a train_cls.py run and the .txt files that a train_mlm.py run
+    was given, of this run and of those that it began from (--init), as far as they are still there.
+    """
+    keys = {normalize_key(product.text) for product in held_out}
+    folder, seen = checkpoint, set()
+    while folder is not None and folder not in seen:
+        seen.add(folder)
+        try:
+            config = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
+            paths = [*config.get("data", []), str(folder / "train_lists.txt")]
+            init = Path(config.get("init", ""))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return  # no run of ours
+        for path in paths:
+            num_leaked = len(keys & _keys_in(path))
+            if num_leaked:
+                raise ValueError(
+                    f"{folder} was trained on {path}, which holds {num_leaked:,} lists of this run's "
+                    "validation and test splits; use the --split and --split-seed of the run that "
+                    "wrote it"
+                )
+        folder = init
+
+
+def _keys_in(path: str) -> set[str]:
+    """The key of each line of a .txt file; none for another file or a missing one."""
+    if not path.endswith(".txt") or not Path(path).is_file():
+        return set()
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    return set(map(normalize_key, text.splitlines()))
+
+
+def fingerprint(splits: dict[str, list[Product]]) -> str:
+    """A hash of every product, its text, label and split: of all that files and cleaning decide."""
+    rows = [(split, p.source, p.row, p.label, p.text) for split, ps in splits.items() for p in ps]
+    return hashlib.blake2b(json.dumps(rows).encode(), digest_size=8).hexdigest()
