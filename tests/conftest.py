@@ -1,4 +1,4 @@
-"""What the tests share: a tiny tokenizer, a tiny checkpoint, product-like texts, and ways to run the script."""
+"""What the tests share: a tiny tokenizer and checkpoint, product-like texts, runs of the scripts."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ import torch
 
 import train_cls
 import train_mlm
-from beautybert.model import BertConfig, BertForMaskedLM
-from beautybert.pretrained import write_model
-from beautybert.tokenizer import learn_tokenizer, read_tokenizer, write_tokenizer
+from beautybert.bert import pretrained, wordpiece
+from beautybert.bert.model import BertConfig, BertForMaskedLM
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = (
-    "water glycerin niacinamide dimethicone shea butter cream serum face wash gel oil sun lip balm hair mask rose mint vitamin "
-    "hyaluronic acid retinol gentle daily moisture protection for the and with of soothing 1,2-hexanediol peg-100 stearate"
-).split()
+    "water glycerin niacinamide dimethicone shea butter cream serum face wash gel oil sun lip balm "
+    "hair mask rose mint vitamin hyaluronic acid retinol gentle daily moisture protection for the "
+    "and with of soothing 1,2-hexanediol peg-100 stearate"
+).split(" ")
 TINY = BertConfig(
     hidden_size=32,
     num_hidden_layers=2,
@@ -35,12 +35,13 @@ TINY = BertConfig(
 )
 
 
-def masked_attention(q, k, v, apart):
-    """Attention by one matrix over all tokens: q, k, v (N, H, K); apart (N, N), True where one must not see the other."""
-    scores = (torch.einsum("nhk,mhk->hnm", q, k) / q.shape[-1] ** 0.5).masked_fill(
-        apart, -torch.inf
-    )
-    return torch.einsum("hnm,mhk->nhk", scores.softmax(-1), v)
+def masked_attention(q, k, v, hidden):
+    """Attention by one matrix over all tokens: q, k, v (N, H, K).
+
+    hidden: (N, N), True where a token must not see the other.
+    """
+    scores = torch.einsum("nhk,mhk->hnm", q, k) / q.shape[-1] ** 0.5
+    return torch.einsum("hnm,mhk->nhk", scores.masked_fill(hidden, -torch.inf).softmax(-1), v)
 
 
 def product_texts(count: int, seed: int = 0) -> list[str]:
@@ -51,21 +52,24 @@ def product_texts(count: int, seed: int = 0) -> list[str]:
 
 @pytest.fixture(scope="session")
 def tokenizer(checkpoint):
-    return read_tokenizer(checkpoint)
+    return wordpiece.read(checkpoint)
 
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory) -> Path:
-    """A tiny BERT with MLM head and pooler in Hugging Face layout; weights large enough that every part of it matters."""
+    """A tiny BERT with MLM head and pooler in Hugging Face layout.
+
+    Weights large enough that every part of it matters.
+    """
     folder = tmp_path_factory.mktemp("checkpoint")
-    tokenizer = learn_tokenizer(lambda: product_texts(200), 300)
-    write_tokenizer(tokenizer, folder, TINY.max_position_embeddings)
+    tokenizer = wordpiece.learn(lambda: product_texts(200), 300)
+    wordpiece.write(tokenizer, folder, TINY.max_position_embeddings)
     torch.manual_seed(1)
     config = replace(TINY, vocab_size=tokenizer.get_vocab_size())
     model = BertForMaskedLM(config, pooler=True)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    write_model(folder, model, config)
+    pretrained.save(folder, model)
     return folder
 
 
@@ -77,9 +81,9 @@ def texts(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def config(checkpoint, texts, tmp_path) -> train_mlm.Config:
+def config(checkpoint, texts, tmp_path) -> train_mlm.MlmConfig:
     """A run of train_mlm.py that takes a second; tests change single fields with `replace`."""
-    return train_mlm.Config(
+    return train_mlm.MlmConfig(
         data=(str(texts),),
         init=str(checkpoint),
         out=str(tmp_path / "run"),
@@ -102,7 +106,10 @@ KINDS = {
 
 
 def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, str]:
-    """Two small tables, each list of which names an ingredient that only its label has; as options of train_cls.py."""
+    """Two small tables, each list of which names an ingredient that only its label has.
+
+    As options of train_cls.py.
+    """
     rng, rows = np.random.default_rng(seed), []
     for label, marks in KINDS.items():
         for i in range(count):
@@ -142,9 +149,9 @@ def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, st
 
 
 @pytest.fixture
-def cls_config(checkpoint, tmp_path) -> train_cls.Config:
+def cls_config(checkpoint, tmp_path) -> train_cls.ClsConfig:
     """A run of train_cls.py that takes a second."""
-    return train_cls.Config(
+    return train_cls.ClsConfig(
         **product_tables(tmp_path),
         init=str(checkpoint),
         out=str(tmp_path / "run"),
@@ -160,13 +167,16 @@ def cls_config(checkpoint, tmp_path) -> train_cls.Config:
 
 
 def run_script(
-    config: train_mlm.Config | train_cls.Config,
+    config: train_mlm.MlmConfig | train_cls.ClsConfig,
     tmp_path: Path,
     ranks: int = 0,
     wait: bool = True,
     launcher: tuple[str, ...] = ("--standalone",),
 ):
-    """Run the config's script as a user would; with `ranks`, under torchrun. Returns the finished (or, not waiting, the started) process."""
+    """Run the config's script as a user would; with `ranks`, under torchrun.
+
+    Returns the finished (or, not waiting, the started) process.
+    """
     options = tmp_path / "options.json"
     options.write_text(json.dumps(vars(config)), encoding="utf-8")
     launcher = (

@@ -9,17 +9,17 @@ import pytest
 
 import train_cls
 from beautybert import predict
-from beautybert.ingredients import parse_ingredients
-from beautybert.pretrained import read_classifier
-from beautybert.tokenizer import read_tokenizer
+from beautybert.bert import wordpiece
+from beautybert.cls import classifier
+from beautybert.cls.ingredients import parse_ingredients
 from tests.conftest import KINDS, ROOT, product_tables
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, checkpoint) -> train_cls.Config:
+def run(tmp_path_factory, checkpoint) -> train_cls.ClsConfig:
     """A finished run with three labels."""
     folder = tmp_path_factory.mktemp("classifier")
-    config = train_cls.Config(
+    config = train_cls.ClsConfig(
         **product_tables(folder),
         init="scratch",
         vocab_size=150,
@@ -127,7 +127,7 @@ def test_one_list_is_answered_with_ranked_probabilities_and_an_explanation(run):
         and shares == sorted(shares, reverse=True)
         and sum(shares) == pytest.approx(100, abs=0.3)
     )
-    classifier, tokenizer = read_classifier(Path(run.out)), read_tokenizer(run.out)
+    classifier, tokenizer = classifier.load(Path(run.out)), wordpiece.read(run.out)
     whole, *without = predict.probabilities_of(
         classifier,
         tokenizer,
@@ -201,7 +201,7 @@ def test_the_output_may_be_the_input_and_a_comma_at_the_end_of_rows_moves_nothin
     path.write_text(
         "id,ingredients\n" + "".join(f'{i},"{cell}",\n' for i, cell in enumerate(cells))
     )
-    expected = predict.answers(read_classifier(Path(run.out)), read_tokenizer(run.out), cells, 1)
+    expected = predict.answers(classifier.load(Path(run.out)), wordpiece.read(run.out), cells, 1)
     predict.main(predict.Config(model=run.out, input=str(path), output=str(path), force=True))
     found = pd.read_csv(path)
     assert (
@@ -228,7 +228,7 @@ def test_a_table_without_rows_is_a_table_without_answers(run, tmp_path):
 
 def test_a_list_of_ten_thousand_ingredients_is_answered_and_not_explained(run):
     long = ", ".join(["Sulfate", *(f"Extract {i}" for i in range(10_000))])
-    classifier, tokenizer = read_classifier(Path(run.out)), read_tokenizer(run.out)
+    classifier, tokenizer = classifier.load(Path(run.out)), wordpiece.read(run.out)
     assert (
         predict.answers(classifier, tokenizer, [long], 1)[0]["prediction"] in classifier.labels
         and len(parse_ingredients(long).names) == 10_001
@@ -254,15 +254,15 @@ def test_a_list_of_ten_thousand_ingredients_is_answered_and_not_explained(run):
         ({"input": "nowhere.csv"}, "--input nowhere.csv: no such file"),
         ({"input": "setup.cfg", "explain": True}, "--explain goes with --ingredients"),
         (
-            {"input": "data/labels.csv"},
-            "--input data/labels.csv has no column 'ingredients'; it has label, canonical, group, dropped. Name one with --column",
+            {"input": "beautybert/cls/tables/labels.csv"},
+            "--input beautybert/cls/tables/labels.csv has no column 'ingredients'; it has label, canonical, group, dropped. Name one with --column",
         ),
         (
-            {"input": "data/labels.csv", "output": "README.md"},
+            {"input": "beautybert/cls/tables/labels.csv", "output": "README.md"},
             "--output README.md exists; add --force",
         ),
         (
-            {"input": "data/labels.csv", "output": "nowhere/out.csv"},
+            {"input": "beautybert/cls/tables/labels.csv", "output": "nowhere/out.csv"},
             "--output nowhere/out.csv: there is no folder nowhere",
         ),
     ],

@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 import train_cls
 import train_mlm
 from beautybert import runlog
-from beautybert.batching import labelled_batch, without_ingredients
-from beautybert.config import parse
-from beautybert.distributed import Ranks
-from beautybert.model import BertForSequenceClassification
-from beautybert.pretrained import read_classifier
-from beautybert.tokenizer import read_tokenizer
+from beautybert.bert import wordpiece
+from beautybert.bert.model import BertForSequenceClassification
+from beautybert.cls import classifier
+from beautybert.cls.batches import drop_ingredients, pack_examples
+from beautybert.training.distributed import Ranks
+from beautybert.training.options import parse
 from tests.bench.bench_accuracy import MORE, ROWS
 from tests.conftest import KINDS, metrics, product_tables, run_script
 
@@ -89,22 +89,24 @@ def test_it_learns_and_leaves_a_whole_run_folder(cls_config):
 
 
 def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_config, monkeypatch):
-    """Every document of every batch of training, validation and test stands beside the label that its own text was written for."""
+    """Every document of every batch of training, validation and test stands beside the label that
+    its own text was written for.
+    """
     seen = []
     monkeypatch.setattr(
         train_cls,
         "labelled_batch",
-        lambda examples: seen.append(labelled_batch(examples)) or seen[-1],
+        lambda examples: seen.append(pack_examples(examples)) or seen[-1],
     )
     train_cls.main(
         replace(cls_config, init="scratch", vocab_size=300, max_steps=8, ingredient_dropout=0.0)
     )
-    tokenizer, labels = read_tokenizer(cls_config.out), sorted(KINDS)
+    tokenizer, labels = wordpiece.read(cls_config.out), sorted(KINDS)
     texts = [
         (tokenizer.decode(ids.tolist()), labels[label])
         for batch in seen
         for ids, label in zip(
-            batch.input_ids.split(batch.segments.lengths), batch.label_ids.tolist()
+            batch.input_ids.split(batch.lengths.seqlens), batch.target_ids.tolist()
         )
     ]
     assert len(texts) > 8 * 16 + 2 * 12 and {label for _, label in texts} == set(KINDS)
@@ -125,8 +127,8 @@ def test_text_and_label_never_come_apart_between_the_files_and_the_loss(cls_conf
 
 
 def test_the_defaults_are_the_row_wide_head_of_the_measurements(cls_config):
-    row = parse(train_cls.Config, "", [*ROWS["wide head"][1].split(), *MORE.split()])
-    assert row == replace(train_cls.Config(), lr=row.lr)
+    row = parse(train_cls.ClsConfig, "", [*ROWS["wide head"][1].split(), *MORE.split()])
+    assert row == replace(train_cls.ClsConfig(), lr=row.lr)
     train_cls.main(replace(cls_config, max_steps=1, lr=None, schedule="constant", warmup=0.0))
     assert metrics(cls_config.out, "train")[0]["lr"] == row.lr
 
@@ -151,7 +153,7 @@ def test_training_alone_leaves_out_ingredients_and_others_in_each_epoch(cls_conf
         "without_ingredients",
         lambda ids, share, vocabulary, rng: (
             draws.append(rng.bit_generator.state["state"]["state"])
-            or without_ingredients(ids, share, vocabulary, rng)
+            or drop_ingredients(ids, share, vocabulary, rng)
         ),
     )
     monkeypatch.setattr(
@@ -159,7 +161,7 @@ def test_training_alone_leaves_out_ingredients_and_others_in_each_epoch(cls_conf
         "labelled_batch",
         lambda examples: (
             seen.append([tuple(example.ids.tolist()) for example in examples])
-            or labelled_batch(examples)
+            or pack_examples(examples)
         ),
     )
     run = replace(
@@ -217,20 +219,20 @@ def test_the_first_loss_is_the_weighted_smoothed_mean_over_the_batch(cls_config)
         patch.setattr(
             train_cls,
             "labelled_batch",
-            lambda examples: batches.append(labelled_batch(examples)) or batches[-1],
+            lambda examples: batches.append(pack_examples(examples)) or batches[-1],
         )
         train_cls.main(replace(config, out=config.out + "-spied"))
-    model = read_classifier(Path(config.out + "-zero")).model
+    model = classifier.load(Path(config.out + "-zero")).model
     splits = pd.read_csv(Path(config.out) / "splits.csv")
     counts = splits[splits.split == "train"].label.value_counts()
     weights = torch.tensor(
         [counts.sum() / (3 * counts[label]) for label in sorted(KINDS)], dtype=torch.float32
     )
     assert weights.max() > 1.2 * weights.min()
-    step = [batch for batch in batches if len(batch.label_ids) == 4][:4]
+    step = [batch for batch in batches if len(batch.target_ids) == 4][:4]
     logits, targets = (
-        torch.cat([model(b.input_ids, b.position_ids, b.segments) for b in step]),
-        torch.cat([b.label_ids for b in step]),
+        torch.cat([model(b.input_ids, b.position_ids, b.lengths) for b in step]),
+        torch.cat([b.target_ids for b in step]),
     )
     expected = (
         F.cross_entropy(logits, targets, weight=None, reduction="none", label_smoothing=0.2)
@@ -261,7 +263,7 @@ def test_options_change_the_run_and_are_kept_with_it(cls_config, option):
     ] == value and math.isfinite(report["loss"])
     if name in ("head", "amp"):
         assert losses(cls_config.out) != losses(cls_config.out + "-plain")
-        assert read_classifier(Path(cls_config.out)).model.head == option.get("head", "pooler")
+        assert classifier.load(Path(cls_config.out)).model.head == option.get("head", "pooler")
         opened_by_transformers = json.loads((Path(cls_config.out) / "config.json").read_text())[
             "architectures"
         ]
@@ -285,7 +287,9 @@ def test_options_change_the_run_and_are_kept_with_it(cls_config, option):
 def test_what_pretraining_may_read_is_the_training_side_whatever_the_labels_and_the_seed(
     cls_config,
 ):
-    """train_lists.txt: all training lists, those of labels that a run leaves out too, and no list of validation or test, under any scheme."""
+    """train_lists.txt: all training lists, those of labels that a run leaves out too, and no list
+    of validation or test, under any scheme.
+    """
     table = pd.read_csv(cls_config.label_table, keep_default_na=False)
     table.loc[table.label == "Serum", "canonical"] = ""
     pd.concat(
@@ -331,7 +335,7 @@ def test_what_pretraining_may_read_is_the_training_side_whatever_the_labels_and_
 def test_a_model_that_read_the_test_lists_is_refused(cls_config, tmp_path):
     """The same adapted model is good for the split whose lists it read and no other."""
     train_cls.main(replace(cls_config, max_steps=0))
-    adapted = train_mlm.Config(
+    adapted = train_mlm.MlmConfig(
         data=(f"{cls_config.out}/train_lists.txt",),
         init=cls_config.init,
         out=f"{cls_config.out}-mlm",
@@ -519,7 +523,7 @@ def test_with_several_ranks_the_error_says_how_to_keep_the_batch(cls_config):
             {"batch_size": 30},
             r"--batch-size 30 is no multiple of --micro-batch-size 4 x 1 rank\(s\) = 4; multiples are 28 and 32, or keep the batch with --micro-batch-size 30",
         ),
-        ({"sephora": train_cls.Config.sephora}, "--cosmetics and --sephora go together"),
+        ({"sephora": train_cls.ClsConfig.sephora}, "--cosmetics and --sephora go together"),
         ({"max_length": 65}, "--max-length 65 is over the 64 positions"),
         (
             {"layer_decay": 0.0, "label_smoothing": 2.0, "head_factor": -1.0},
@@ -554,7 +558,10 @@ def test_as_a_command_a_mistake_in_the_tables_is_one_line_and_code_2(cls_config,
 def test_a_resume_after_better_weights_took_the_place_of_the_best_judges_its_own(
     cls_config, monkeypatch
 ):
-    """Checkpoint at 4 with the best of 4; the branch that is abandoned exports at 6; the run that goes on differently must not claim those weights."""
+    """Checkpoint at 4 with the best of 4; the branch that is abandoned exports at 6.
+
+    The run that goes on differently must not claim those weights.
+    """
     config = replace(
         cls_config,
         max_steps=12,

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 import train_mlm
 from beautybert import runlog
-from beautybert.pretrained import read_config, read_masked_lm
-from beautybert.tokenizer import read_tokenizer
+from beautybert.bert import pretrained, wordpiece
+from beautybert.bert.pretrained import read_config
 from tests.conftest import metrics, product_texts, run_script
 
 
@@ -78,7 +78,7 @@ def test_it_learns_and_leaves_a_whole_run_folder(config, tmp_path):
         "vocab.txt",
         "run.json",
         "metrics.jsonl",
-        "guesses.json",
+        "fill_mask.json",
         "checkpoints",
     } <= {p.name for p in out.iterdir()}
     assert [row["step"] for row in metrics(out, "valid")] == [0, 40, 80, 120]
@@ -98,7 +98,7 @@ def test_it_learns_and_leaves_a_whole_run_folder(config, tmp_path):
         and run["versions"]["torch"] == torch.__version__
         and run["data"]["documents"] == 600
     )
-    guesses = json.loads((out / "guesses.json").read_text())["guesses"]
+    guesses = json.loads((out / "fill_mask.json").read_text())["guesses"]
     assert len(guesses) == 5 and all(g["before"] != g["after"] for g in guesses)
 
 
@@ -122,7 +122,9 @@ def test_training_changes_every_weight_but_the_pooler(config, checkpoint):
 
 
 def test_the_first_loss_is_the_models_own_on_its_masked_targets(config, checkpoint, monkeypatch):
-    """Sum over all targets of the step over their number, computed again from the micro-batches that the loop was given."""
+    """Sum over all targets of the step over their number, computed again from the micro-batches
+    that the loop was given.
+    """
     made = []
     make = train_mlm.masked_micro_batch
     monkeypatch.setattr(
@@ -133,10 +135,12 @@ def test_the_first_loss_is_the_models_own_on_its_masked_targets(config, checkpoi
     train_mlm.main(replace(config, max_steps=1, dropout=0.0, mask_prob=0.3))
     shown, *of_the_step = [batch for mask_prob, batch in made if mask_prob == 0.3]
     assert len(of_the_step) == 4 and torch.equal(shown.input_ids, of_the_step[0].input_ids)
-    model = read_masked_lm(checkpoint, replace(read_config(checkpoint), hidden_dropout_prob=0.0))[0]
+    model = pretrained.load_masked_lm(
+        checkpoint, replace(read_config(checkpoint), hidden_dropout_prob=0.0)
+    )[0]
     total = targets = 0.0
     for batch in of_the_step:
-        logits = model(batch.input_ids, batch.position_ids, batch.segments, batch.target_positions)
+        logits = model(batch.input_ids, batch.position_ids, batch.lengths, batch.target_positions)
         total += torch.nn.functional.cross_entropy(logits, batch.target_ids, reduction="sum").item()
         targets += len(batch.target_ids)
     row = metrics(config.out)[0]
@@ -303,7 +307,9 @@ def test_compiling_pads_to_one_number_of_tokens_and_is_over_after_three_steps(co
 
 
 def run_on_two_machines(config, tmp_path) -> subprocess.CompletedProcess:
-    """What two machines would run: two torchrun agents, here on one, that find each other at a port, with a process each."""
+    """What two machines would run: two torchrun agents, here on one, that find each other at a
+    port, with a process each.
+    """
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -326,7 +332,10 @@ def run_on_two_machines(config, tmp_path) -> subprocess.CompletedProcess:
 
 
 def test_micro_batches_and_ranks_do_not_change_the_gradient(config, tmp_path):
-    """1 rank x 4 micro-batches = 2 machines x 1 rank x 2 = 4 ranks x 1, dropout on; read off AdamW's first moment, 0.1 x the gradient after one step."""
+    """1 rank x 4 micro-batches = 2 machines x 1 rank x 2 = 4 ranks x 1, dropout on.
+
+    Read off AdamW's first moment, 0.1 x the gradient after one step.
+    """
     gradients = []
     for ranks in (1, 2, 4):
         run = replace(config, max_steps=1, clip=0.0, out=str(tmp_path / f"ranks{ranks}"))
@@ -601,7 +610,10 @@ def test_ranks_stop_together_on_a_loss_that_is_not_finite_and_their_processes_en
 
 
 def test_ranks_that_find_different_checkpoints_refuse_to_go_on(config, monkeypatch):
-    """As on two machines without a shared --out; the sum over ranks is stood in for, as the tests have one machine."""
+    """As on two machines without a shared --out.
+
+    The sum over ranks is stood in for, as the tests have one machine.
+    """
     train_mlm.main(config)
     monkeypatch.setattr(train_mlm, "sum_over_ranks", lambda tensor: tensor / 2)
     with pytest.raises(
@@ -614,7 +626,9 @@ def test_ranks_that_find_different_checkpoints_refuse_to_go_on(config, monkeypat
 def test_added_words_and_names_shorten_the_texts_are_trained_and_go_with_the_model(
     config, tmp_path, capsys
 ):
-    """The new rows start as the mean of their pieces, learn like the others, survive a resume, and transformers reads the longer vocabulary."""
+    """The new rows start as the mean of their pieces, learn like the others, survive a resume, and
+    transformers reads the longer vocabulary.
+    """
     transformers = pytest.importorskip("transformers")
     texts = tmp_path / "new.txt"
     texts.write_text(
@@ -640,12 +654,12 @@ def test_added_words_and_names_shorten_the_texts_are_trained_and_go_with_the_mod
     )
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
     rows = "bert.embeddings.word_embeddings.weight"
-    pieces = read_tokenizer(config.init).encode("cyclopentasiloxane", add_special_tokens=False).ids
+    pieces = wordpiece.read(config.init).encode("cyclopentasiloxane", add_special_tokens=False).ids
     assert len(pieces) > 2 and torch.equal(
         zero[rows][:size], load_file(Path(config.init) / "model.safetensors")[rows]
     )
     torch.testing.assert_close(zero[rows][size], zero[rows][pieces].mean(0))
-    name = read_tokenizer(config.init).encode("zinc oxide", add_special_tokens=False).ids
+    name = wordpiece.read(config.init).encode("zinc oxide", add_special_tokens=False).ids
     torch.testing.assert_close(
         zero[rows][size + 2],
         zero[rows][name].mean(0),
@@ -657,7 +671,7 @@ def test_added_words_and_names_shorten_the_texts_are_trained_and_go_with_the_mod
         for end in ("-plain", "-zero")
     ]
     assert tokens[1] < tokens[0] - 4 * 300
-    tokenizer = read_tokenizer(config.out)
+    tokenizer = wordpiece.read(config.out)
     assert tokenizer.encode("Phenoxyethanol", add_special_tokens=False).ids == [size + 1]
     assert (
         tokenizer.encode("water, Zinc oxide, oil", add_special_tokens=False).ids.count(size + 2)

@@ -4,9 +4,11 @@
         --init all-MiniLM-L6-v2/model --out runs/accuracy --labels full canonical group --seeds 0 1 2
     python -m tests.bench.bench_accuracy ...the same... --rows plain names --jobs 2      some rows only, two runs at once
 
-Every run has its folder below --out; what is finished stays, so the table grows from call to call, and a run that was cut off goes on. Choices are
-made on `valid`. Accuracies are in %, means over the seeds with the standard deviation; minutes and tokens are those of one fine-tuning without
-evaluations, beside --jobs - 1 others. `ensemble` averages the calibrated probabilities of the runs of its row.
+Every run has its folder below --out; what is finished stays, so the table grows from call to call,
+and a run that was cut off goes on. Choices are made on `valid`. Accuracies are in %, means over the
+seeds with the standard deviation; minutes and tokens are those of one fine-tuning without
+evaluations, beside --jobs - 1 others. `ensemble` averages the calibrated probabilities of the runs
+of its row.
 """
 
 from __future__ import annotations
@@ -23,24 +25,25 @@ from statistics import mean, stdev
 import numpy as np
 import torch
 
-from beautybert.baselines import tfidf_logistic_regression
-from beautybert.batching import SPLIT, keyed_generator
-from beautybert.corpus import available_cores
-from beautybert.metrics import classification_report
-from beautybert.predict import probabilities_of
-from beautybert.pretrained import read_classifier
-from beautybert.products import (
+from beautybert.bert import wordpiece
+from beautybert.cls import classifier
+from beautybert.cls.products import (
     SCHEMES,
     Product,
+    apply_label_scheme,
     read_label_map,
     read_products,
-    relabel,
-    split_products,
 )
-from beautybert.tokenizer import read_tokenizer
+from beautybert.cls.report import tfidf_logistic_regression
+from beautybert.cls.splits import split_products
+from beautybert.mlm.token_cache import available_cores
+from beautybert.predict import predict_probabilities
+from beautybert.training.metrics import classification_metrics
+from beautybert.training.seeding import SPLIT, generator_of
 from tests.bench.bench_mlm import logged_steps
 
-# an adapted model: which model it continues ("": --init), what it reads, and its options of train_mlm.py
+# an adapted model: which model it continues ("": --init), what it reads, and its options of
+# train_mlm.py
 ADAPTED: dict[str, tuple[str, tuple[str, ...], str]] = {
     "words": ("", ("products", "lists"), "--add-vocab 2800 --max-steps 0"),
     "names": ("", ("products", "lists"), "--add-vocab 2800 --add-names 3000 --max-steps 0"),
@@ -57,7 +60,8 @@ ADAPTED: dict[str, tuple[str, tuple[str, ...], str]] = {
 }
 MORE = "--lr 2e-4 --batch-size 16 --micro-batch-size 16 --epochs 6"
 PLAIN = "--head pooler --ingredient-dropout 0"
-# a row: the model that is fine-tuned, and options of train_cls.py beside --more and its defaults. As far as tapt each changes the one before it in one thing
+# a row: the model that is fine-tuned, and options of train_cls.py beside --more and its defaults.
+# As far as tapt each changes the one before it in one thing
 ROWS: dict[str, tuple[str, str]] = {
     "plain": ("", PLAIN),
     "words": ("words", PLAIN),
@@ -91,7 +95,10 @@ def tables(args: argparse.Namespace) -> list[str]:
 
 
 def unless_finished(command: list[str], out: Path, result: str, args: argparse.Namespace) -> None:
-    """Run the command that writes --out `out`, unless the `result` is there already; the bench ends if another command wrote it."""
+    """Run the command that writes --out `out`, unless the `result` is there already.
+
+    The bench ends if another command wrote it.
+    """
     command = [sys.executable, *command, "--out", str(out), "--resume"]
     written = args.out / f"{out.name}.command"
     if (out / result).is_file():
@@ -104,7 +111,10 @@ def unless_finished(command: list[str], out: Path, result: str, args: argparse.N
 
 
 def adapted(name: str, split: str, args: argparse.Namespace) -> str:
-    """The folder of an adapted model for a split, made if it is not there; it reads no list of validation or test."""
+    """The folder of an adapted model for a split, made if it is not there.
+
+    It reads no list of validation or test.
+    """
     if not name:
         return args.init
     before, reads, options = ADAPTED[name]
@@ -168,25 +178,29 @@ def folder_of(row: str, labels: str, seed: int, args: argparse.Namespace) -> Pat
 
 def products_of(labels: str, split: str, args: argparse.Namespace) -> dict[str, list[Product]]:
     """The sides that train_cls.py makes of the tables."""
-    products, counts = read_products(args.cosmetics, args.sephora, "data/labels.csv")
-    sides = split_products(products, split, keyed_generator(0, SPLIT))
-    return relabel(sides, read_label_map("data/labels.csv", labels), 5, counts)[0]
+    products, counts = read_products(
+        args.cosmetics, args.sephora, "beautybert/cls/tables/labels.csv"
+    )
+    sides = split_products(products, split, generator_of(0, SPLIT))
+    return apply_label_scheme(
+        sides, read_label_map("beautybert/cls/tables/labels.csv", labels), 5, counts
+    )[0]
 
 
 def ensemble(folders: list[Path], test: list[Product]) -> dict:
     """The report of the runs' mean probabilities on the test lists."""
     mean_of, names = np.zeros(()), []
     for folder in folders:
-        classifier = read_classifier(folder)
+        classifier = classifier.load(folder)
         mean_of, names = (
             mean_of
-            + probabilities_of(
-                classifier, read_tokenizer(folder), [product.text for product in test]
+            + predict_probabilities(
+                classifier, wordpiece.read(folder), [product.text for product in test]
             )
             / len(folders),
             classifier.labels,
         )
-    return classification_report(
+    return classification_metrics(
         torch.from_numpy(mean_of).log(),
         torch.tensor([names.index(product.label) for product in test]),
         names,

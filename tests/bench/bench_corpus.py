@@ -4,10 +4,11 @@
     python -m tests.bench.bench_corpus                    50 thousand and 1 million generated products, 2 processes, about 15 minutes
     python -m tests.bench.bench_corpus --products 20000   one size
 
-Both sides read the same gzipped file with the same tokenizer (learned from the sample), make the same texts by the same
-function and tokenise them with the same number of processes; `datasets` does not drop duplicates. Each runs in a process of
-its own, and the sides take turns. Time is the wall clock from the file to tokens on disk. Memory is the largest resident set of
-any process of that side, the number that `/usr/bin/time -v` prints; pages of mapped files count in it.
+Both sides read the same gzipped file with the same tokenizer (learned from the sample), make the
+same texts by the same function and tokenise them with the same number of processes; `datasets` does
+not drop duplicates. Each runs in a process of its own, and the sides take turns. Time is the wall
+clock from the file to tokens on disk. Memory is the largest resident set of any process of that
+side, the number that `/usr/bin/time -v` prints; pages of mapped files count in it.
 """
 
 from __future__ import annotations
@@ -28,15 +29,10 @@ from pathlib import Path
 from statistics import median
 
 import train_mlm  # noqa: F401  the processes of a real run import it too, and torch with it
-from beautybert.corpus import (
-    TEXT_FIELDS,
-    TokenCache,
-    available_cores,
-    build_token_cache,
-    read_texts,
-    record_text,
-)
-from beautybert.tokenizer import learn_tokenizer, read_tokenizer, write_tokenizer
+from beautybert.bert import wordpiece
+from beautybert.mlm import token_cache
+from beautybert.mlm.corpus import TEXT_FIELDS, Corpus, record_text
+from beautybert.mlm.token_cache import TokenCache, available_cores
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,8 +41,8 @@ def build_ours(
     products: Path, tokenizer_folder: Path, work: Path, processes: int
 ) -> Callable[[], int]:
     """Write the cache; returns what counts its tokens."""
-    build_token_cache(
-        work, [str(products)], read_tokenizer(tokenizer_folder), TEXT_FIELDS, workers=processes
+    token_cache.build(
+        work, [str(products)], wordpiece.read(tokenizer_folder), TEXT_FIELDS, workers=processes
     )
     return lambda: len(TokenCache(work).tokens)
 
@@ -54,7 +50,10 @@ def build_ours(
 def build_with_datasets(
     products: Path, tokenizer_folder: Path, work: Path, processes: int
 ) -> Callable[[], int]:
-    """Write the arrow files; returns what counts their tokens. The text is made of the parsed record, so JSON is parsed once on either side."""
+    """Write the arrow files; returns what counts their tokens.
+
+    The text is made of the parsed record, so JSON is parsed once on either side.
+    """
     os.environ["TOKENIZERS_PARALLELISM"] = (
         "false"  # the processes are the parallelism, as on our side
     )
@@ -62,7 +61,7 @@ def build_with_datasets(
     import pyarrow.compute
 
     datasets.disable_progress_bars()
-    tokenizer = read_tokenizer(tokenizer_folder)
+    tokenizer = wordpiece.read(tokenizer_folder)
 
     def encode(batch: dict[str, list]) -> dict[str, list]:
         texts = (
@@ -166,8 +165,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         tokenizer_folder = Path(work) / "tokenizer"
         sample = [ROOT / "data" / "sample" / "meta_All_Beauty.json.gz"]
-        write_tokenizer(
-            learn_tokenizer(lambda: read_texts(sample, TEXT_FIELDS), 4000), tokenizer_folder, 512
+        wordpiece.write(
+            wordpiece.learn(lambda: Corpus(sample, TEXT_FIELDS), 4000), tokenizer_folder, 512
         )
         for size in args.products:
             products = Path(work) / f"products-{size}.json.gz"

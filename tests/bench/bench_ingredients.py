@@ -1,9 +1,11 @@
-"""How much of what `parse_ingredients` reads in real cells is an ingredient: the share of names that the CosIng inventory knows.
+"""How much of what `parse_ingredients` reads in real cells is an ingredient: the share of names
+that the CosIng inventory knows.
 
     python -m tests.bench.bench_ingredients --sephora sephora_website_dataset.csv --cosing cosing.csv.gz
 
-Before is the cell split at commas, after is the parser; both on the same 200 random cells that hold text. A name counts as known
-if it stands in the inventory whole, without its brackets, or as one of the names that slashes or brackets in it separate.
+Before is the cell split at commas, after is the parser; both on the same 200 random cells that hold
+text. A name counts as known if it stands in the inventory whole, without its brackets, or as one of
+the names that slashes or brackets in it separate.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from collections import Counter
 
 import pandas as pd
 
-from beautybert.ingredients import parse_ingredients
-from beautybert.products import read_table
+from beautybert.cls.ingredients import parse_ingredients
+from beautybert.cls.products import read_table
 
 
 def plain(name: str) -> str:

@@ -2,11 +2,14 @@
 
     python -m tests.bench.bench_labels --cosmetics cosmetics.csv --sephora sephora_website_dataset.csv
 
-Pairs of products with different lists, by how many of their ingredients they share (Jaccard index: shared / all of both, order aside), and how
-often both have the same label: over all pairs, and over pairs from one table, each product counting once. It describes the tables and bounds nothing;
-what several labels of the very same list cost whoever knows all lists by heart is said first. Lists that are the same up to spelling are one list.
-Last, LinearSVC on the test side, shown the cells as they are, the lists read from them, or the names of the products, the last two also with a word
-that says which table it is from: how much of its error comes from what a list does not say. Both tables need a column for the name (Name, name).
+Pairs of products with different lists, by how many of their ingredients they share (Jaccard index:
+shared / all of both, order aside), and how often both have the same label: over all pairs, and over
+pairs from one table, each product counting once. It describes the tables and bounds nothing; what
+several labels of the very same list cost whoever knows all lists by heart is said first. Lists that
+are the same up to spelling are one list. Last, LinearSVC on the test side, shown the cells as they
+are, the lists read from them, or the names of the products, the last two also with a word that says
+which table it is from: how much of its error comes from what a list does not say. Both tables need
+a column for the name (Name, name).
 """
 
 from __future__ import annotations
@@ -18,26 +21,28 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from beautybert.baselines import tfidf_linear_svc
-from beautybert.batching import SPLIT, keyed_generator
-from beautybert.ingredients import parse_ingredients
-from beautybert.products import (
+from beautybert.cls.ingredients import parse_ingredients
+from beautybert.cls.products import (
     SCHEMES,
     SOURCES,
     Product,
+    apply_label_scheme,
     read_label_map,
     read_products,
     read_table,
-    relabel,
-    split_products,
 )
+from beautybert.cls.report import tfidf_linear_svc
+from beautybert.cls.splits import split_products
+from beautybert.training.seeding import SPLIT, generator_of
 
 NAMES = {"cosmetics": "Name", "sephora": "name"}  # columns
 BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0 + 1e-9)
 
 
 def similar_pairs(products: list[Product]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pairs of products whose lists are not the same and share at least half: first, second, Jaccard index, each (pairs,)."""
+    """The pairs of products whose lists are not the same and share at least half: first, second,
+    Jaccard index, each (pairs,).
+    """
     from scipy.sparse import csr_matrix
 
     number: dict[str, int] = {}
@@ -83,7 +88,9 @@ def agreement(first: np.ndarray, same: np.ndarray) -> float:
 def svc_accuracies(
     sides: dict[str, list[Product]], tables: dict[str, pd.DataFrame]
 ) -> dict[str, float]:
-    """Accuracy of TF-IDF + LinearSVC on the test side, for each thing that it may be shown of a product."""
+    """Accuracy of TF-IDF + LinearSVC on the test side, for each thing that it may be shown of a
+    product.
+    """
     shown: dict[str, Callable[[Product], str]] = {
         "raw cells": lambda p: tables[p.source][SOURCES[p.source][2]][p.row],
         "lists": lambda p: p.text,
@@ -110,15 +117,17 @@ def main() -> None:
     parser.add_argument("--cosmetics", default="data/cosmetics.csv")
     parser.add_argument("--sephora", default="data/sephora_website_dataset.csv")
     args = parser.parse_args()
-    everything, counts = read_products(args.cosmetics, args.sephora, "data/labels.csv")
+    everything, counts = read_products(
+        args.cosmetics, args.sephora, "beautybert/cls/tables/labels.csv"
+    )
     tables = {
         source: read_table(path, [NAMES[source]])
         for source, path in (("cosmetics", args.cosmetics), ("sephora", args.sephora))
     }
     for scheme in SCHEMES:
-        sides, _ = relabel(
-            split_products(everything, "list", keyed_generator(0, SPLIT)),
-            read_label_map("data/labels.csv", scheme),
+        sides, _ = apply_label_scheme(
+            split_products(everything, "list", generator_of(0, SPLIT)),
+            read_label_map("beautybert/cls/tables/labels.csv", scheme),
             5,
             counts,
         )

@@ -1,11 +1,14 @@
-"""What feeding the model costs: tokens a second of the loader alone, and the memory of loader and of training over many steps.
+"""What feeding the model costs: tokens a second of the loader alone, and the memory of loader and
+of training over many steps.
 
     python -m tests.bench.bench_loader --data products.json.gz
     python -m tests.bench.bench_loader --data products.json.gz --train-steps 20000     also trains a tiny BERT for as many steps
 
-The loader makes --batches micro-batches in the order of train_mlm.py, joined and masked, on one core and without a model; copies to a GPU are not in it.
-Training is train_mlm.py itself with evaluations and checkpoints, and small batches to get through many steps. Memory is this process's
-own (anonymous resident memory; the token cache is mapped from disk and not counted), read at five points on the way.
+The loader makes --batches micro-batches in the order of train_mlm.py, joined and masked, on one
+core and without a model; copies to a GPU are not in it. Training is train_mlm.py itself with
+evaluations and checkpoints, and small batches to get through many steps. Memory is this process's
+own (anonymous resident memory; the token cache is mapped from disk and not counted), read at five
+points on the way.
 """
 
 from __future__ import annotations
@@ -18,17 +21,14 @@ from pathlib import Path
 import numpy as np
 
 import train_mlm
-from beautybert.batching import (
-    MASK,
-    MicroBatchOrder,
-    Windows,
-    join_windows,
-    keyed_generator,
-    masked_micro_batch,
-)
-from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache, read_texts
-from beautybert.masking import Vocabulary
-from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids
+from beautybert.bert import wordpiece
+from beautybert.bert.token_units import Vocabulary
+from beautybert.bert.wordpiece import special_ids
+from beautybert.mlm import token_cache
+from beautybert.mlm.batches import MicroBatchOrder, Windows, join_windows, masked_micro_batch
+from beautybert.mlm.corpus import TEXT_FIELDS, Corpus
+from beautybert.mlm.token_cache import TokenCache
+from beautybert.training.seeding import MASK, generator_of
 
 
 def own_memory() -> float:
@@ -48,7 +48,7 @@ def measure_loader(
         ids, lengths = join_windows(cache, windows, order[i], special["[CLS]"], special["[SEP]"])
         tokens += len(
             masked_micro_batch(
-                ids, lengths, vocabulary, 0.15, "token", keyed_generator(0, MASK, i, 0)
+                ids, lengths, vocabulary, 0.15, "token", generator_of(0, MASK, i, 0)
             ).input_ids
         )
         if i + 1 in points:
@@ -68,7 +68,7 @@ def measure_training(work: Path, args: argparse.Namespace) -> dict[int, float]:
 
     train_mlm.learning_rate = watched
     train_mlm.main(
-        train_mlm.Config(
+        train_mlm.MlmConfig(
             data=tuple(args.data),
             out=str(work / "run"),
             cache_dir=str(work / "cache"),
@@ -106,13 +106,13 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         tokenizer = (
-            read_tokenizer(args.tokenizer)
+            wordpiece.read(args.tokenizer)
             if args.tokenizer
-            else learn_tokenizer(lambda: read_texts(args.data, TEXT_FIELDS), 30522)
+            else wordpiece.learn(lambda: Corpus(args.data, TEXT_FIELDS), 30522)
         )
         folder = Path(work) / "tokens"
         folder.mkdir()
-        build_token_cache(folder, args.data, tokenizer, TEXT_FIELDS)
+        token_cache.build(folder, args.data, tokenizer, TEXT_FIELDS)
         speed, memory = measure_loader(
             TokenCache(folder), Vocabulary.of(tokenizer), special_ids(tokenizer), args
         )

@@ -1,4 +1,5 @@
-"""train_mlm.py's own step against what users of `transformers` run: real tokens a second, side by side, on the same texts.
+"""train_mlm.py's own step against what users of `transformers` run: real tokens a second, side by
+side, on the same texts.
 
     python -m tests.bench.bench_mlm --data products.json.gz                       MiniLM's shape, fp32, CPU or GPU as there is one
     python -m tests.bench.bench_mlm --data products.json.gz --amp bf16
@@ -15,17 +16,21 @@ padded    every text padded to --max-length (the milestone report's notebook)
 matmul    no model: only the matrix products of the layers and the head, forward and backward, of as many tokens as a micro-batch of ours,
           always on the same operands. An upper bound: ours also needs attention, norms, activations, dropout, the loss and the optimizer
 
-All have the same random weights, vocabulary, precision, fused AdamW and clipping, and no dropout on attention weights, which ours has not.
-Dropout itself is each side's own (ours draws faster on a CPU). The peers have sdpa attention and batches of --peer-texts texts or --peer-blocks
-blocks, summed up to at least --batch-tokens real tokens a step; ours takes at most as many. On a GPU they too have a vocabulary padded to 64.
-Longer texts than --max-length become windows in ours and are cut off by the peers. Each measurement is a process of its own, the
-sides take turns, and the first --warmup steps of each are not counted. A real token is one of a text or its [CLS] and [SEP]: padding
-does not count. Peak memory is what torch allocated on a GPU, and on a CPU the largest resident set, of which imports and texts are a part.
+All have the same random weights, vocabulary, precision, fused AdamW and clipping, and no dropout on
+attention weights, which ours has not. Dropout itself is each side's own (ours draws faster on a
+CPU). The peers have sdpa attention and batches of --peer-texts texts or --peer-blocks blocks,
+summed up to at least --batch-tokens real tokens a step; ours takes at most as many. On a GPU they
+too have a vocabulary padded to 64. Longer texts than --max-length become windows in ours and are
+cut off by the peers. Each measurement is a process of its own, the sides take turns, and the first
+--warmup steps of each are not counted. A real token is one of a text or its [CLS] and [SEP]:
+padding does not count. Peak memory is what torch allocated on a GPU, and on a CPU the largest
+resident set, of which imports and texts are a part.
 
-Model FLOPs a token (Kaplan et al. 2020, arXiv:2001.08361, and the heads of BERT): forward and backward, 6 for each weight that multiplies
-the token, 12 L D T for attention to a text of T tokens, and 0.15 times 6 for the weights that only targets need to meet: D^2 + 2 D F in the last
-layer behind the attention, D^2 + D V in the head. They are those of ours on every side, whatever else it computes. The share of a GPU's peak takes
-the SXM form of the card.
+Model FLOPs a token (Kaplan et al. 2020, arXiv:2001.08361, and the heads of BERT): forward and
+backward, 6 for each weight that multiplies the token, 12 L D T for attention to a text of T tokens,
+and 0.15 times 6 for the weights that only targets need to meet: D^2 + 2 D F in the last layer
+behind the attention, D^2 + D V in the head. They are those of ours on every side, whatever else it
+computes. The share of a GPU's peak takes the SXM form of the card.
 """
 
 from __future__ import annotations
@@ -49,17 +54,14 @@ import torch
 from tokenizers import Tokenizer
 
 import train_mlm
-from beautybert.batching import Windows
-from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache, read_texts
-from beautybert.model import BertConfig, BertForMaskedLM, config_of_size
-from beautybert.pretrained import read_config, write_model
-from beautybert.tokenizer import (
-    learn_tokenizer,
-    read_tokenizer,
-    special_ids,
-    token_list,
-    write_tokenizer,
-)
+from beautybert.bert import pretrained, wordpiece
+from beautybert.bert.model import BertConfig, BertForMaskedLM, config_of_size
+from beautybert.bert.pretrained import read_config
+from beautybert.bert.wordpiece import special_ids, token_list
+from beautybert.mlm import token_cache
+from beautybert.mlm.batches import Windows
+from beautybert.mlm.corpus import TEXT_FIELDS, Corpus
+from beautybert.mlm.token_cache import TokenCache
 
 MINILM = BertConfig(
     hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
@@ -85,26 +87,31 @@ def flops_per_token(config: BertConfig, length: float, target_share: float = 0.1
 
 
 def make_checkpoint(folder: Path, args: argparse.Namespace) -> None:
-    """A BERT of --shape with random weights; its vocabulary is --tokenizer's, else one learned from the data, with rows for 30,522 tokens."""
+    """A BERT of --shape with random weights.
+
+    Its vocabulary is --tokenizer's, else one learned from the data, with rows for 30,522 tokens.
+    """
     torch.manual_seed(args.seed)
     tokenizer = (
-        read_tokenizer(args.tokenizer)
+        wordpiece.read(args.tokenizer)
         if args.tokenizer
-        else learn_tokenizer(lambda: read_texts(args.data, TEXT_FIELDS), 30522)
+        else wordpiece.learn(lambda: Corpus(args.data, TEXT_FIELDS), 30522)
     )
     shape = MINILM if args.shape == "minilm" else config_of_size(args.shape, 0)
     config = replace(
         shape, vocab_size=max(30522, len(token_list(tokenizer))), attention_probs_dropout_prob=0.0
     )
-    write_model(folder, BertForMaskedLM(config), config)
-    write_tokenizer(tokenizer, folder, 512)
+    pretrained.save(folder, BertForMaskedLM(config), config)
+    wordpiece.write(tokenizer, folder, 512)
 
 
 # ---------------------------------------------------------------------------------------------- one side, in a process of its own
 
 
 def logged_steps(rows: list[dict], after: int) -> tuple[list[int], list[float]]:
-    """Of the rows of a metrics.jsonl, tokens and seconds from one training line to the next, from step `after` on."""
+    """Of the rows of a metrics.jsonl, tokens and seconds from one training line to the next, from
+    step `after` on.
+    """
     rows = [row for row in rows if row["split"] == "train" and row["step"] >= after]
     tokens = [row["tokens"] - before["tokens"] for before, row in zip(rows, rows[1:])]
     return tokens, [n / row["tokens_per_second"] for n, row in zip(tokens, rows[1:])]
@@ -118,7 +125,7 @@ def measure_ours(folder: Path, args: argparse.Namespace) -> dict:
     interval = args.warmup if on_gpu and args.steps % args.warmup == 0 else 1
     with tempfile.TemporaryDirectory() as work, contextlib.redirect_stdout(sys.stderr):
         train_mlm.main(
-            train_mlm.Config(
+            train_mlm.MlmConfig(
                 data=tuple(args.data),
                 init=str(folder),
                 out=f"{work}/run",
@@ -157,7 +164,7 @@ def peer_rows(side: str, tokenizer: Tokenizer, args: argparse.Namespace) -> list
             dtype=np.int32,
         )
         for encoded in tokenizer.encode_batch_fast(
-            list(read_texts(args.data, TEXT_FIELDS)), add_special_tokens=False
+            list(Corpus(args.data, TEXT_FIELDS)), add_special_tokens=False
         )
     ]
     if side in ("grouped", "unmasked"):
@@ -171,7 +178,10 @@ def peer_rows(side: str, tokenizer: Tokenizer, args: argparse.Namespace) -> list
 def peer_batches(
     rows: list[np.ndarray], size: int, by_length: bool, seed: int
 ) -> Iterator[list[list[int]]]:
-    """`size` rows at a time in shuffled order, without end; `by_length` sorts each 50 batches, as the Trainer does."""
+    """`size` rows at a time in shuffled order, without end.
+
+    `by_length` sorts each 50 batches, as the Trainer does.
+    """
     if len(rows) < size:
         raise ValueError(f"only {len(rows)} rows for a batch of {size}")
     rng = np.random.default_rng(seed)
@@ -211,7 +221,7 @@ def measure_peer(side: str, folder: Path, args: argparse.Namespace) -> dict:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
     size = args.peer_blocks if side in ("grouped", "unmasked", "padded") else args.peer_texts
     batches = peer_batches(
-        peer_rows(side, read_tokenizer(folder), args), size, side == "sorted", args.seed
+        peer_rows(side, wordpiece.read(folder), args), size, side == "sorted", args.seed
     )
     result, seen = {"tokens": [], "seconds": []}, 0
     for step in range(args.warmup + args.steps):
@@ -248,7 +258,9 @@ def measure_peer(side: str, folder: Path, args: argparse.Namespace) -> dict:
 
 
 def measure_matmul(folder: Path, args: argparse.Namespace) -> dict:
-    """Seconds for the products of one micro-batch: of each matrix (outputs, inputs) one forward and two backward."""
+    """Seconds for the products of one micro-batch: of each matrix (outputs, inputs) one forward and
+    two backward.
+    """
     config, N, dtype = (
         read_config(folder),
         args.micro_batch_tokens,
@@ -294,13 +306,18 @@ def measure_matmul(folder: Path, args: argparse.Namespace) -> dict:
 
 
 def padded(ids: list[int], length: int) -> dict[str, list[int]]:
-    """What the collator takes: `length` ids and attention mask, 0 where nothing is; [PAD] has the id 0 in BERT's vocabularies."""
+    """What the collator takes: `length` ids and attention mask, 0 where nothing is.
+
+    [PAD] has the id 0 in BERT's vocabularies.
+    """
     missing = [0] * (length - len(ids))
     return {"input_ids": ids + missing, "attention_mask": [1] * len(ids) + missing}
 
 
 def peak_memory(device: str) -> float:
-    """MiB: what torch allocated on the GPU, or this process's largest resident set (unlike getrusage's, not the parent's)."""
+    """MiB: what torch allocated on the GPU, or this process's largest resident set (unlike
+    getrusage's, not the parent's).
+    """
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status").read_text()
@@ -391,9 +408,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "checkpoint"
         make_checkpoint(folder, args)
-        tokenizer, config = read_tokenizer(folder), read_config(folder)
+        tokenizer, config = wordpiece.read(folder), read_config(folder)
         (Path(work) / "tokens").mkdir()
-        build_token_cache(Path(work) / "tokens", args.data, tokenizer, TEXT_FIELDS)
+        token_cache.build(Path(work) / "tokens", args.data, tokenizer, TEXT_FIELDS)
         cache = TokenCache(Path(work) / "tokens")
         windows = Windows.cut(cache, np.arange(len(cache)), args.max_length)
         for number in range(args.rounds):

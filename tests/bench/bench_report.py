@@ -1,18 +1,22 @@
-"""Where the milestone report's 0.12 % accuracy came from: its setting, evaluated as its notebook did, in order, and honestly.
+"""Where the milestone report's 0.12 % accuracy came from: its setting, evaluated as its notebook
+did, in order, and honestly.
 
     python -m tests.bench.bench_report --cosmetics cosmetics.csv --sephora sephora_website_dataset.csv
 
-The report put the raw cells of both tables one after the other, trained on the first 9,000 rows and tested on the rest, with one dense layer
-on the vocabulary logits of [CLS], texts of up to 512 tokens, batches of 8, 5 epochs. One model is trained so and judged twice:
+The report put the raw cells of both tables one after the other, trained on the first 9,000 rows and
+tested on the rest, with one dense layer on the vocabulary logits of [CLS], texts of up to 512
+tokens, batches of 8, 5 epochs. One model is trained so and judged twice:
 
     notebook    labels of the test rows beside the texts of the table's first rows, which is what its __getitem__ returned
     in order    the same test rows with their own texts
 
-Two more, equal but for the head, are trained on the lists that products.py reads and splits, and judged on its test side:
+Two more, equal but for the head, are trained on the lists that products.py reads and splits, and
+judged on its test side:
 
     honest      the report's head, and the pooler head
 
-All start from nothing with the tiny BERT unless --init names a checkpoint; the report's was an adapted BERT-base, and its learning rate is not known.
+All start from nothing with the tiny BERT unless --init names a checkpoint; the report's was an
+adapted BERT-base, and its learning rate is not known.
 """
 
 from __future__ import annotations
@@ -28,20 +32,23 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from beautybert.batching import SPLIT, Example, keyed_generator, labelled_batch, shuffled_numbers
-from beautybert.ingredients import parse_ingredients
-from beautybert.model import SIZES, BertForSequenceClassification, config_of_size
-from beautybert.optim import learning_rate, make_adamw
-from beautybert.pretrained import read_config, resolve, start_classifier
-from beautybert.products import (
+from beautybert.bert import pretrained, wordpiece
+from beautybert.bert.model import SIZES, BertForSequenceClassification, config_of_size
+from beautybert.bert.pretrained import read_config
+from beautybert.bert.wordpiece import special_ids, token_list
+from beautybert.cls import classifier
+from beautybert.cls.batches import Example, pack_examples, shuffled_indices
+from beautybert.cls.ingredients import parse_ingredients
+from beautybert.cls.products import (
     SOURCES,
+    apply_label_scheme,
     read_label_map,
     read_products,
     read_table,
-    relabel,
-    split_products,
 )
-from beautybert.tokenizer import learn_tokenizer, read_tokenizer, special_ids, token_list
+from beautybert.cls.splits import split_products
+from beautybert.training.optim import learning_rate, make_optimizer
+from beautybert.training.seeding import SPLIT, generator_of
 
 TRAINING_ROWS, BATCH, MAX_LENGTH = 9000, 8, 512  # the report's
 Row = tuple[str, str]  # text, label
@@ -80,28 +87,28 @@ def train(
     """A classifier after `args.epochs` over the rows."""
     torch.manual_seed(args.seed)
     if args.init == "scratch":
-        tokenizer = learn_tokenizer(lambda: [text for text, _ in rows], args.vocab_size)
+        tokenizer = wordpiece.learn(lambda: [text for text, _ in rows], args.vocab_size)
         model = BertForSequenceClassification(
             config_of_size(args.size, len(token_list(tokenizer)), MAX_LENGTH), len(labels), head
         )
     else:
-        folder = resolve(args.init)
-        tokenizer = read_tokenizer(folder)
-        model, _ = start_classifier(folder, read_config(folder), labels, head)
+        folder = pretrained.resolve(args.init)
+        tokenizer = wordpiece.read(folder)
+        model, _ = classifier.start(folder, read_config(folder), labels, head)
     examples, steps = encode(rows, tokenizer, labels), math.ceil(args.epochs * len(rows) / BATCH)
-    optimizer = make_adamw(model.train(), args.lr, weight_decay=0.01)
+    optimizer = make_optimizer(model.train(), args.lr, weight_decay=0.01)
     for step in tqdm(
         range(1, steps + 1), desc=f"{head}, {len(rows):,} rows", leave=False, disable=None
     ):
         chosen = [
             examples[i]
-            for i in shuffled_numbers((step - 1) * BATCH, BATCH, len(examples), args.seed)
+            for i in shuffled_indices((step - 1) * BATCH, BATCH, len(examples), args.seed)
         ]
-        batch = labelled_batch(sorted(chosen, key=lambda example: len(example.ids)))
+        batch = pack_examples(sorted(chosen, key=lambda example: len(example.ids)))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, args.lr, 0.1, "linear")
         loss = F.cross_entropy(
-            model(batch.input_ids, batch.position_ids, batch.segments), batch.label_ids
+            model(batch.input_ids, batch.position_ids, batch.lengths), batch.target_ids
         )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -121,11 +128,11 @@ def right_answers(
     right = 0
     with torch.no_grad():
         for start in range(0, len(examples), 32):
-            batch = labelled_batch(examples[start : start + 32])
+            batch = pack_examples(examples[start : start + 32])
             right += int(
                 (
-                    model(batch.input_ids, batch.position_ids, batch.segments).argmax(-1)
-                    == batch.label_ids
+                    model(batch.input_ids, batch.position_ids, batch.lengths).argmax(-1)
+                    == batch.target_ids
                 ).sum()
             )
     return right
@@ -152,7 +159,7 @@ def main() -> None:
     )
     parser.add_argument("--cosmetics", required=True)
     parser.add_argument("--sephora", required=True)
-    parser.add_argument("--label-table", default="data/labels.csv")
+    parser.add_argument("--label-table", default="beautybert/cls/tables/labels.csv")
     parser.add_argument("--init", default="scratch", help="checkpoint folder or hub name")
     parser.add_argument("--size", default="tiny", choices=tuple(SIZES), help="of --init scratch")
     parser.add_argument("--vocab-size", type=int, default=2000, help="of --init scratch")
@@ -176,8 +183,8 @@ def main() -> None:
         show(name, training, test, right_answers(model, tokenizer, test, labels))
 
     products, counts = read_products(args.cosmetics, args.sephora, args.label_table)
-    split = split_products(products, "list", keyed_generator(0, SPLIT))
-    sides, _ = relabel(split, read_label_map(args.label_table, "full"), 5, counts)
+    split = split_products(products, "list", generator_of(0, SPLIT))
+    sides, _ = apply_label_scheme(split, read_label_map(args.label_table, "full"), 5, counts)
     training, test = (
         [(product.text, product.label) for product in sides[side]] for side in ("train", "test")
     )

@@ -1,11 +1,14 @@
-"""Weak scaling on one machine: as many times the batch on as many ranks, each with one CPU thread or one GPU.
+"""Weak scaling on one machine: as many times the batch on as many ranks, each with one CPU thread
+or one GPU.
 
     python -m tests.bench.bench_scaling --data products.json.gz --ranks 2
     python -m tests.bench.bench_scaling --data products.json.gz --ranks 2 4 8 --shape base --batch-tokens 131072 --micro-batch-tokens 32768 --steps 30
 
-Each rank takes --batch-tokens a step in micro-batches; the all-reduce comes with the last of them. Beside the ranks that train one model stand as
-many runs at once that know nothing of each other: cores of one machine share memory, caches and clock, so these too are slower than a
-run alone, and only what the ranks lose against them is the price of training together. Runs take turns, medians of --rounds.
+Each rank takes --batch-tokens a step in micro-batches; the all-reduce comes with the last of them.
+Beside the ranks that train one model stand as many runs at once that know nothing of each other:
+cores of one machine share memory, caches and clock, so these too are slower than a run alone, and
+only what the ranks lose against them is the price of training together. Runs take turns, medians of
+--rounds.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from beautybert import attention
-from beautybert.attention import Segments, attend
+from beautybert.bert.attention import PackedLengths, attend
 from tests.conftest import masked_attention
 
 
@@ -20,15 +20,15 @@ def test_attend_equals_block_diagonal_attention_with_its_gradients(lengths):
     )
     upstream = torch.randn(sum(lengths), 3, 8, dtype=torch.float64)
     gradients = []
-    for out in (attend(q, k, v, Segments.from_lengths(lengths)), reference(q, k, v, lengths)):
+    for out in (attend(q, k, v, PackedLengths.of(lengths)), reference(q, k, v, lengths)):
         gradients.append((out, *torch.autograd.grad(out, (q, k, v), upstream)))
     for ours, theirs in zip(*gradients):
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
 
 
 def test_segments_hold_the_boundaries_of_the_documents():
-    segments = Segments.from_lengths([2, 5, 1])
-    assert segments.offsets.tolist() == [0, 2, 7, 8] and segments.offsets.dtype == torch.int32
+    lengths = PackedLengths.of([2, 5, 1])
+    assert lengths.cu_seqlens.tolist() == [0, 2, 7, 8] and lengths.cu_seqlens.dtype == torch.int32
 
 
 def test_the_path_is_named_as_attend_takes_it(monkeypatch):
@@ -41,7 +41,7 @@ def test_the_path_is_named_as_attend_takes_it(monkeypatch):
         (torch.float16, 512),
     ):
         q, device = torch.randn(5, 2, K).to(dtype), torch.device("cpu")
-        taken = attend(q, q, q, Segments.from_lengths([2, 3])) is q
+        taken = attend(q, q, q, PackedLengths.of([2, 3])) is q
         assert (
             taken
             == (attention.attention_path(device, dtype, K) == "the flash kernel")
@@ -62,9 +62,9 @@ def test_flash_kernel_equals_attention_by_runs():
         for _ in range(3)
     )
     upstream = torch.randn_like(q)
-    segments = Segments.from_lengths(lengths, "cuda")
+    lengths = PackedLengths.of(lengths, "cuda")
     results = []
-    for out in (attend(q, k, v, segments), attention._attend_by_runs(q, k, v, segments)):
+    for out in (attend(q, k, v, lengths), attention._attend_by_runs(q, k, v, lengths)):
         results.append((out, *torch.autograd.grad(out, (q, k, v), upstream)))
     for kernel, runs in zip(*results):
         torch.testing.assert_close(kernel, runs, atol=3e-2, rtol=3e-2)

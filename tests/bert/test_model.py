@@ -8,9 +8,8 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 
 from beautybert import attention
-from beautybert.attention import Segments, attend
-from beautybert.batching import MicroBatch
-from beautybert.model import (
+from beautybert.bert.attention import PackedLengths, attend
+from beautybert.bert.model import (
     HEADS,
     BertConfig,
     BertForMaskedLM,
@@ -22,19 +21,20 @@ from beautybert.model import (
     decode,
     encode_padded,
 )
-from beautybert.pretrained import canonical_keys, load_weights
+from beautybert.bert.pretrained import canonical_keys, load_weights
+from beautybert.mlm.batches import MlmBatch
 from tests.conftest import TINY, masked_attention
 
 SMALL = replace(TINY, vocab_size=120, hidden_dropout_prob=0.0)
 
 
 def flat(lengths, vocab_size=120):
-    """Random documents: ids (N,), positions (N,), segments."""
+    """Random documents: ids (N,), positions (N,), lengths."""
     ids = torch.randint(5, vocab_size, (sum(lengths),))
     return (
         ids,
         torch.cat([torch.arange(length) for length in lengths]),
-        Segments.from_lengths(lengths),
+        PackedLengths.of(lengths),
     )
 
 
@@ -64,13 +64,13 @@ def test_logits_and_every_gradient_equal_those_of_transformers(seed):
         torch.zeros(len(lengths), max(lengths), dtype=torch.long),
         torch.zeros(len(lengths), max(lengths), dtype=torch.long),
     )
-    ids, positions, segments = flat(lengths, config.vocab_size)
+    ids, positions, lengths = flat(lengths, config.vocab_size)
     for row, document in enumerate(ids.split(lengths)):
         padded[row, : len(document)], mask[row, : len(document)] = document, 1
     chosen = torch.randperm(len(ids))[: rng.randint(1, len(ids))]
     targets = torch.randint(0, config.vocab_size, chosen.shape)
 
-    logits = ours(ids, positions, segments, chosen)
+    logits = ours(ids, positions, lengths, chosen)
     expected = theirs(input_ids=padded, attention_mask=mask).logits[mask.bool()][chosen]
     assert (logits - expected).abs().max() < 1e-5
     for out in (logits, expected):
@@ -99,12 +99,12 @@ def test_pooler_head_and_its_gradients_equal_those_of_transformers(seed):
     ours = BertForSequenceClassification(config, 9).eval()
     load_weights(ours, canonical_keys(theirs.state_dict())[0])
     lengths = [3, 8, 8, 21]
-    ids, positions, segments = flat(lengths)
+    ids, positions, lengths = flat(lengths)
     padded, mask = torch.zeros(4, 21, dtype=torch.long), torch.zeros(4, 21, dtype=torch.long)
     for row, document in enumerate(ids.split(lengths)):
         padded[row, : len(document)], mask[row, : len(document)] = document, 1
     logits, expected = (
-        ours(ids, positions, segments),
+        ours(ids, positions, lengths),
         theirs(input_ids=padded, attention_mask=mask).logits,
     )
     assert (logits - expected).abs().max() < 1e-5
@@ -124,23 +124,23 @@ def test_pooler_head_and_its_gradients_equal_those_of_transformers(seed):
 def test_other_heads_compute_what_they_say():
     torch.manual_seed(0)
     lengths = [3, 8, 21]
-    ids, positions, segments = flat(lengths)
+    ids, positions, lengths = flat(lengths)
     mlp, logits_head = (
         BertForSequenceClassification(SMALL, 5, head).double().eval()
         for head in ("mlp", "mlm-logits")
     )
-    documents = mlp.bert(ids, positions, segments).split(lengths)
+    documents = mlp.bert(ids, positions, lengths).split(lengths)
     features = torch.stack([torch.cat([document[0], document.mean(0)]) for document in documents])
     dense, out_proj = mlp.classifier["dense"], mlp.classifier["out_proj"]
     torch.testing.assert_close(
-        mlp(ids, positions, segments), out_proj(F.gelu(dense(features))), atol=1e-12, rtol=0
+        mlp(ids, positions, lengths), out_proj(F.gelu(dense(features))), atol=1e-12, rtol=0
     )
 
     wide = BertForSequenceClassification(SMALL, 5, "wide").double().eval()
     assert wide.load_state_dict(mlp.state_dict(), strict=False).missing_keys == [
         "classifier.wide.weight"
     ]
-    assert torch.equal(wide(ids, positions, segments), mlp(ids, positions, segments)), (
+    assert torch.equal(wide(ids, positions, lengths), mlp(ids, positions, lengths)), (
         "it starts as mlp"
     )
     nn.init.normal_(wide.classifier["wide"].weight)
@@ -149,18 +149,18 @@ def test_other_heads_compute_what_they_say():
     ).double()
     linear = counts / torch.tensor(lengths).sqrt()[:, None] @ wide.classifier["wide"].weight
     torch.testing.assert_close(
-        wide(ids, positions, segments) - mlp(ids, positions, segments), linear, atol=1e-12, rtol=0
+        wide(ids, positions, lengths) - mlp(ids, positions, lengths), linear, atol=1e-12, rtol=0
     )
 
     first = torch.stack(
-        [document[0] for document in logits_head.bert(ids, positions, segments).split(lengths)]
+        [document[0] for document in logits_head.bert(ids, positions, lengths).split(lengths)]
     )
     vocabulary_logits = logits_head.cls["predictions"](
         first, logits_head.bert.embeddings.word_embeddings.weight
     )
     assert vocabulary_logits.shape == (3, 120) and logits_head.classifier.in_features == 120
     torch.testing.assert_close(
-        logits_head(ids, positions, segments),
+        logits_head(ids, positions, lengths),
         logits_head.classifier(vocabulary_logits),
         atol=1e-12,
         rtol=0,
@@ -211,7 +211,7 @@ def test_layer_equals_torch_transformer_layer_in_float64():
         values |= {f"{name}.weight": module.weight, f"{name}.bias": module.bias}
     ours.load_state_dict(values)
     hidden = torch.randn(3, 11, 32, dtype=torch.float64)
-    out = ours(hidden.flatten(0, 1), Segments.from_lengths([11, 11, 11])).view_as(hidden)
+    out = ours(hidden.flatten(0, 1), PackedLengths.of([11, 11, 11])).view_as(hidden)
     assert (out - reference(hidden)).abs().max() < 1e-12
 
 
@@ -219,13 +219,13 @@ def test_packed_documents_equal_each_alone():
     torch.manual_seed(0)
     model = BertForMaskedLM(SMALL).double().eval()
     lengths = [4, 9, 9, 1, 30]
-    ids, positions, segments = flat(lengths)
-    packed = model(ids, positions, segments, torch.arange(len(ids)))
+    ids, positions, lengths = flat(lengths)
+    packed = model(ids, positions, lengths, torch.arange(len(ids)))
     alone = [
         model(
             document,
             torch.arange(len(document)),
-            Segments.from_lengths([len(document)]),
+            PackedLengths.of([len(document)]),
             torch.arange(len(document)),
         )
         for document in ids.split(lengths)
@@ -258,22 +258,22 @@ def test_the_last_layer_works_on_the_targets_alone():
 def test_padded_convenience_equals_flat_and_is_zero_where_padded():
     torch.manual_seed(0)
     bert = BertModel(SMALL).eval()
-    ids, positions, segments = flat([3, 7])
+    ids, positions, lengths = flat([3, 7])
     padded = torch.zeros(2, 7, dtype=torch.long)
     padded[0, 4:], padded[1] = ids[:3], ids[3:]  # padding on the left is fine too
     mask = torch.tensor([[0] * 4 + [1] * 3, [1] * 7])
     hidden = encode_padded(bert, padded, mask)
-    torch.testing.assert_close(hidden[mask.bool()], bert(ids, positions, segments))
+    torch.testing.assert_close(hidden[mask.bool()], bert(ids, positions, lengths))
     assert (hidden[0, :4] == 0).all()
 
 
 def test_bf16_autocast_stays_near_fp32():
     torch.manual_seed(0)
     model = BertForMaskedLM(SMALL).eval()
-    ids, positions, segments = flat([5, 20, 64])
-    exact = model(ids, positions, segments, torch.arange(len(ids)))
+    ids, positions, lengths = flat([5, 20, 64])
+    exact = model(ids, positions, lengths, torch.arange(len(ids)))
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = model(ids, positions, segments, torch.arange(len(ids)))
+        rounded = model(ids, positions, lengths, torch.arange(len(ids)))
     gap = (exact - rounded.float()).abs().max()
     assert 0 < gap < 2e-2
 
@@ -316,7 +316,7 @@ def test_recomputing_layers_changes_no_gradient_even_with_dropout():
     model = BertForMaskedLM(replace(SMALL, hidden_dropout_prob=0.3))
     batch, gradients = (*flat([5, 20]), torch.arange(0, 25, 3)), []
     for recompute in (False, True):
-        model.bert.encoder.recompute = recompute
+        model.bert.encoder.gradient_checkpointing = recompute
         model.zero_grad()
         torch.manual_seed(3)
         model(*batch).square().mean().backward()
@@ -337,10 +337,10 @@ def kernel_stand_in(q, k, v, offsets, _, longest, __):
 @pytest.mark.parametrize("kernel", [False, True])
 def test_compiling_changes_no_output_and_is_over_after_three_padded_batches(monkeypatch, kernel):
     torch._dynamo.reset()
-    q, segments = torch.randn(10, 2, 8), Segments.from_lengths([3, 7])
+    q, lengths = torch.randn(10, 2, 8), PackedLengths.of([3, 7])
     torch.testing.assert_close(
-        kernel_stand_in(q, q, q, segments.offsets, segments.offsets, 7, 7),
-        attend(q, q, q, segments),
+        kernel_stand_in(q, q, q, lengths.cu_seqlens, lengths.cu_seqlens, 7, 7),
+        attend(q, q, q, lengths),
     )
     monkeypatch.setattr(attention, "varlen_attn", kernel_stand_in)
     monkeypatch.setattr(attention, "has_flash", lambda device: kernel)
@@ -361,8 +361,8 @@ def test_compiling_changes_no_output_and_is_over_after_three_padded_batches(monk
         [4] * 25,
     ):
         targets = torch.arange(0, sum(lengths), 2)
-        batch = MicroBatch(*flat(lengths), targets, targets).padded_to(100, 0)
-        inputs = batch.input_ids, batch.position_ids, batch.segments, batch.target_positions
+        batch = MlmBatch(*flat(lengths), targets, targets).padded_to(100, 0)
+        inputs = batch.input_ids, batch.position_ids, batch.lengths, batch.target_positions
         torch.testing.assert_close(compiled(*inputs), model(*inputs), atol=1e-5, rtol=0)
         counts.append(counter.frame_count)
     assert counts[-1] == counts[2] > 0, counts
@@ -371,20 +371,18 @@ def test_compiling_changes_no_output_and_is_over_after_three_padded_batches(monk
 
 def test_padding_a_micro_batch_changes_no_logit():
     torch.manual_seed(0)
-    model, (ids, positions, segments) = BertForMaskedLM(SMALL).eval(), flat([3, 7, 12])
-    batch = MicroBatch(ids, positions, segments, torch.tensor([1, 20]), ids[[1, 20]]).padded_to(
-        60, 0
-    )
+    model, (ids, positions, lengths) = BertForMaskedLM(SMALL).eval(), flat([3, 7, 12])
+    batch = MlmBatch(ids, positions, lengths, torch.tensor([1, 20]), ids[[1, 20]]).padded_to(60, 0)
     assert (
         len(batch.input_ids) == 60
-        and batch.segments.lengths == (3, 7, 12, 12, 12, 12, 2)
+        and batch.lengths.seqlens == (3, 7, 12, 12, 12, 12, 2)
         and batch.position_ids.max() == 11
     )
     torch.testing.assert_close(
-        model(batch.input_ids, batch.position_ids, batch.segments, batch.target_positions),
-        model(ids, positions, segments, batch.target_positions),
+        model(batch.input_ids, batch.position_ids, batch.lengths, batch.target_positions),
+        model(ids, positions, lengths, batch.target_positions),
     )
-    assert batch.padded_to(60, 0).segments.lengths == batch.segments.lengths, (
+    assert batch.padded_to(60, 0).lengths.seqlens == batch.lengths.seqlens, (
         "a full one stays as it is"
     )
 

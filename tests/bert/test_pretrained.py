@@ -11,29 +11,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from beautybert.attention import Segments
-from beautybert.model import BertForMaskedLM
-from beautybert.pretrained import (
-    add_word_embeddings,
-    canonical_keys,
-    classifier_fields,
-    load_weights,
-    read_classifier,
-    read_config,
-    read_masked_lm,
-    read_weights,
-    resolve,
-    start_classifier,
-    write_model,
-)
-from beautybert.tokenizer import write_tokenizer
+from beautybert.bert import pretrained, wordpiece
+from beautybert.bert.attention import PackedLengths
+from beautybert.bert.model import BertForMaskedLM
+from beautybert.bert.pretrained import canonical_keys, load_weights, read_config, read_weights
+from beautybert.cls import classifier
+from beautybert.mlm.added_tokens import append_embeddings
 from tests.conftest import ROOT, TINY, minilm
 
 
 def logits_of(model: BertForMaskedLM, ids: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         return model.eval()(
-            ids, torch.arange(len(ids)), Segments.from_lengths([len(ids)]), torch.arange(len(ids))
+            ids, torch.arange(len(ids)), PackedLengths.of([len(ids)]), torch.arange(len(ids))
         )
 
 
@@ -87,7 +77,7 @@ def second_bias_name(weights):
 )
 def test_every_spelling_of_a_checkpoint_loads_whole(checkpoint, tmp_path, change, unused):
     folder = rewrite(checkpoint, tmp_path / "changed", change)
-    model, report = read_masked_lm(folder, read_config(folder))
+    model, report = pretrained.load_masked_lm(folder, read_config(folder))
     assert (
         not report.initialised
         and len(report.unused) == unused
@@ -95,7 +85,7 @@ def test_every_spelling_of_a_checkpoint_loads_whole(checkpoint, tmp_path, change
     )
     assert all(p.dtype == torch.float32 for p in model.parameters())
     ids = torch.arange(5, 25)
-    expected = logits_of(read_masked_lm(checkpoint, read_config(checkpoint))[0], ids)
+    expected = logits_of(pretrained.load_masked_lm(checkpoint, read_config(checkpoint))[0], ids)
     torch.testing.assert_close(
         logits_of(model, ids),
         expected,
@@ -117,7 +107,7 @@ def test_an_encoder_alone_gets_a_new_head_and_the_report_names_it(checkpoint, tm
             if k.startswith("bert.") and "pooler" not in k
         },
     )
-    model, report = read_masked_lm(folder, read_config(folder))
+    model, report = pretrained.load_masked_lm(folder, read_config(folder))
     assert (
         set(report.initialised) == {key for key in model.state_dict() if key.startswith("cls.")}
         and model.bert.pooler is None
@@ -127,13 +117,13 @@ def test_an_encoder_alone_gets_a_new_head_and_the_report_names_it(checkpoint, tm
 
 @pytest.mark.parametrize("padding", [0, 3])
 def test_a_new_word_begins_as_the_mean_of_its_pieces_in_and_out(checkpoint, tmp_path, padding):
-    model, _ = read_masked_lm(checkpoint, read_config(checkpoint))
+    model, _ = pretrained.load_masked_lm(checkpoint, read_config(checkpoint))
     known, ids = model.config.vocab_size - padding, torch.arange(5, 25)
     before, old = (
         logits_of(model, ids),
         {key: tensor.clone() for key, tensor in model.state_dict().items()},
     )
-    config = add_word_embeddings(model, known, [[7, 9, 9], [11]])
+    config = append_embeddings(model, known, [[7, 9, 9], [11]])
     assert config.vocab_size == known + 2 == model.config.vocab_size
     weight, bias = old["bert.embeddings.word_embeddings.weight"], old["cls.predictions.bias"]
     after = logits_of(model, ids)
@@ -146,7 +136,7 @@ def test_a_new_word_begins_as_the_mean_of_its_pieces_in_and_out(checkpoint, tmp_
         torch.stack([(weight[7] + 2 * weight[9]) / 3, weight[11]]),
     )
     assert model.cls["predictions"].bias[known + 1] == bias[11]
-    model(ids, ids - 5, Segments.from_lengths([20]), ids - 5).sum().backward()
+    model(ids, ids - 5, PackedLengths.of([20]), ids - 5).sum().backward()
     assert (
         model.bert.embeddings.word_embeddings.weight.grad[known:].abs().sum() > 0
         and model.cls["predictions"].bias.grad[known:].abs().sum() > 0
@@ -177,9 +167,9 @@ def test_shards_with_an_index_load_like_one_file(checkpoint, tmp_path):
 
 
 def test_the_pooler_travels_through_untouched_and_is_not_trained(checkpoint, tmp_path):
-    model, _ = read_masked_lm(checkpoint, read_config(checkpoint))
+    model, _ = pretrained.load_masked_lm(checkpoint, read_config(checkpoint))
     assert not any(p.requires_grad for p in model.bert.pooler.parameters())
-    write_model(tmp_path, model, model.config)
+    pretrained.save(tmp_path, model, model.config)
     before, after = (
         load_file(checkpoint / "model.safetensors"),
         load_file(tmp_path / "model.safetensors"),
@@ -190,7 +180,7 @@ def test_the_pooler_travels_through_untouched_and_is_not_trained(checkpoint, tmp
 def test_transformers_opens_what_we_write_and_we_what_it_writes(checkpoint, tmp_path):
     transformers = pytest.importorskip("transformers")
     ids = torch.randint(5, 150, (30,), generator=torch.Generator().manual_seed(0))
-    ours = read_masked_lm(checkpoint, read_config(checkpoint))[0]
+    ours = pretrained.load_masked_lm(checkpoint, read_config(checkpoint))[0]
     theirs, info = transformers.BertForMaskedLM.from_pretrained(
         checkpoint, output_loading_info=True
     )
@@ -200,7 +190,7 @@ def test_transformers_opens_what_we_write_and_we_what_it_writes(checkpoint, tmp_
     weights = load_file(checkpoint / "model.safetensors")
     assert torch.equal(encoder.pooler.dense.weight, weights["bert.pooler.dense.weight"])
     theirs.save_pretrained(tmp_path)
-    back = read_masked_lm(tmp_path, read_config(tmp_path))[0]
+    back = pretrained.load_masked_lm(tmp_path, read_config(tmp_path))[0]
     assert torch.equal(logits_of(back, ids), logits_of(ours, ids))
 
 
@@ -235,7 +225,7 @@ def test_transformers_opens_what_we_write_and_we_what_it_writes(checkpoint, tmp_
 def test_a_classifier_starts_from_the_encoder_and_what_its_head_can_use(
     checkpoint, head, new, unused
 ):
-    model, report = start_classifier(checkpoint, read_config(checkpoint), list("abcdefg"), head)
+    model, report = classifier.start(checkpoint, read_config(checkpoint), list("abcdefg"), head)
     weights = load_file(checkpoint / "model.safetensors")
     assert (
         set(report.initialised) == new
@@ -253,11 +243,11 @@ def test_a_written_classifier_reads_back_and_opens_in_transformers_with_its_labe
 ):
     transformers = pytest.importorskip("transformers")
     labels = ["eye care", "lip", "mask"]
-    model, _ = start_classifier(checkpoint, read_config(checkpoint), labels, "pooler")
-    write_model(tmp_path, model, model.config, classifier_fields(labels, "pooler", 1.5, 64))
+    model, _ = classifier.start(checkpoint, read_config(checkpoint), labels, "pooler")
+    pretrained.save(tmp_path, model, model.config, classifier.save(labels, "pooler", 1.5, 64))
     ids = torch.arange(5, 25)
-    batch = ids, torch.arange(20), Segments.from_lengths([20])
-    again = read_classifier(tmp_path)
+    batch = ids, torch.arange(20), PackedLengths.of([20])
+    again = classifier.load(tmp_path)
     theirs, info = transformers.BertForSequenceClassification.from_pretrained(
         tmp_path, output_loading_info=True
     )
@@ -273,23 +263,23 @@ def test_a_written_classifier_reads_back_and_opens_in_transformers_with_its_labe
         and not info["missing_keys"]
     )
     theirs.save_pretrained(tmp_path / "theirs")
-    back = read_classifier(tmp_path / "theirs")
+    back = classifier.load(tmp_path / "theirs")
     assert (back.labels, back.temperature, back.max_length) == (labels, 1.5, 64)
 
 
 def test_a_classifier_goes_on_with_its_own_labels_and_head_and_no_other(checkpoint, tmp_path):
     labels = ["eye care", "lip", "mask"]
-    model, _ = start_classifier(checkpoint, read_config(checkpoint), labels, "pooler")
-    write_model(tmp_path, model, model.config, classifier_fields(labels, "pooler", 1.0, 64))
-    again, report = start_classifier(tmp_path, read_config(tmp_path), labels, "pooler")
+    model, _ = classifier.start(checkpoint, read_config(checkpoint), labels, "pooler")
+    pretrained.save(tmp_path, model, model.config, classifier.save(labels, "pooler", 1.0, 64))
+    again, report = classifier.start(tmp_path, read_config(tmp_path), labels, "pooler")
     assert not report.initialised and torch.equal(again.classifier.weight, model.classifier.weight)
     with pytest.raises(
         ValueError,
         match="a classifier for other labels \\(only there: eye care; only here: nail\\)",
     ):
-        start_classifier(tmp_path, read_config(tmp_path), ["lip", "mask", "nail"], "pooler")
+        classifier.start(tmp_path, read_config(tmp_path), ["lip", "mask", "nail"], "pooler")
     with pytest.raises(ValueError, match="a classifier with the head pooler, not mlp"):
-        start_classifier(tmp_path, read_config(tmp_path), labels, "mlp")
+        classifier.start(tmp_path, read_config(tmp_path), labels, "mlp")
 
 
 def test_a_folder_without_a_classifier_is_named(checkpoint):
@@ -297,7 +287,7 @@ def test_a_folder_without_a_classifier_is_named(checkpoint):
         ValueError,
         match=r"holds no classifier \(architectures \['BertForMaskedLM'\]\); name the folder of a train_cls.py run",
     ):
-        read_classifier(checkpoint)
+        classifier.load(checkpoint)
 
 
 @pytest.mark.skipif(
@@ -307,7 +297,7 @@ def test_real_minilm_equals_transformers():
     transformers = pytest.importorskip("transformers")
     from beautybert.tokenizer import read_tokenizer
 
-    model, report = read_masked_lm(minilm(), read_config(minilm()))
+    model, report = pretrained.load_masked_lm(minilm(), read_config(minilm()))
     assert (
         len(report.loaded) == 103
         and report.unused == ("embeddings.position_ids",)
@@ -319,7 +309,7 @@ def test_real_minilm_equals_transformers():
     reference = transformers.BertModel.from_pretrained(minilm()).eval()
     with torch.no_grad():
         gap = (
-            model.eval().bert(ids, torch.arange(len(ids)), Segments.from_lengths([len(ids)]))
+            model.eval().bert(ids, torch.arange(len(ids)), PackedLengths.of([len(ids)]))
             - reference(input_ids=ids[None]).last_hidden_state[0]
         )
     assert gap.abs().max() < 1e-5
@@ -361,7 +351,7 @@ def without(key):
 def test_weights_that_do_not_fit_are_refused_by_name(checkpoint, tmp_path, change, message):
     folder = rewrite(checkpoint, tmp_path / "changed", change)
     with pytest.raises(ValueError, match=message):
-        read_masked_lm(folder, read_config(folder))
+        pretrained.load_masked_lm(folder, read_config(folder))
 
 
 def damage(folder, kind):
@@ -421,7 +411,7 @@ def test_a_missing_or_broken_config_is_named(tmp_path, content, message):
 def test_init_that_is_no_folder_is_named(name, message, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(ValueError, match=f"--init {name}: {message}"):
-        resolve(name)
+        pretrained.resolve(name)
 
 
 # ---------------------------------------------------------------------------------------------- the hub, on loopback
@@ -429,8 +419,10 @@ def test_init_that_is_no_folder_is_named(name, message, monkeypatch):
 
 @pytest.fixture
 def hub(checkpoint, tokenizer, tmp_path):
-    """A server with the hub's two routes (repository info, file download) that holds 'tiny-bert' and, pickled only, 'pickled-bert'."""
-    write_tokenizer(tokenizer, checkpoint, TINY.max_position_embeddings)
+    """A server with the hub's two routes (repository info, file download) that holds 'tiny-bert'
+    and, pickled only, 'pickled-bert'.
+    """
+    wordpiece.write(tokenizer, checkpoint, TINY.max_position_embeddings)
     files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
     repositories = {
         "tiny-bert": files | {"pytorch_model.bin": b"never fetched"},
@@ -491,8 +483,8 @@ def hub(checkpoint, tokenizer, tmp_path):
 
 
 def resolve_from(endpoint, name, cache):
-    """`resolve` in a fresh process, as huggingface_hub reads HF_ENDPOINT at import."""
-    code = f"from beautybert.pretrained import *; f = resolve({name!r}); print(read_masked_lm(f, read_config(f))[1])"
+    """`pretrained.resolve` in a fresh process, as huggingface_hub reads HF_ENDPOINT at import."""
+    code = f"from beautybert.pretrained import *; f = pretrained.resolve({name!r}); print(pretrained.load_masked_lm(f, read_config(f))[1])"
     environment = {
         **os.environ,
         "HF_ENDPOINT": endpoint,
@@ -515,7 +507,7 @@ def test_a_hub_name_is_downloaded_without_pickles_and_then_cached(hub, tmp_path)
     endpoint, requested = hub
     done = resolve_from(endpoint, "tiny-bert", tmp_path)
     assert "loaded, 0 newly initialised, 0 unused" in done.stdout, done.stderr
-    fetched = {path.rsplit("/", 1)[-1] for path in requested if "/resolve/" in path}
+    fetched = {path.rsplit("/", 1)[-1] for path in requested if "/pretrained.resolve/" in path}
     assert {
         "model.safetensors",
         "config.json",

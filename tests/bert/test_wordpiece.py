@@ -3,16 +3,9 @@ import json
 import pytest
 
 from beautybert import corpus
-from beautybert.tokenizer import (
-    add_names,
-    add_words,
-    is_uncased,
-    learn_tokenizer,
-    read_tokenizer,
-    token_list,
-    tokenizer_fingerprint,
-    write_tokenizer,
-)
+from beautybert.bert import wordpiece
+from beautybert.bert.wordpiece import is_uncased, token_list
+from beautybert.mlm.added_tokens import add_names, add_words
 from tests.conftest import product_texts
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -41,31 +34,31 @@ def test_vocab_txt_gives_the_ids_of_transformers_cased_and_uncased(tmp_path):
         folder = vocab_folder(tmp_path / name, letters + extra, do_lower_case=lower)
         theirs = transformers.BertTokenizer.from_pretrained(folder)
         assert (
-            read_tokenizer(folder).encode(TEXT, add_special_tokens=False).ids
+            wordpiece.read(folder).encode(TEXT, add_special_tokens=False).ids
             == theirs(TEXT, add_special_tokens=False)["input_ids"]
         )
 
 
 def test_casing_is_taken_from_the_vocabulary_where_no_config_says_it(tmp_path):
-    assert is_uncased(read_tokenizer(vocab_folder(tmp_path / "a", ["water"])))
-    assert not is_uncased(read_tokenizer(vocab_folder(tmp_path / "b", ["water", "Water"])))
+    assert is_uncased(wordpiece.read(vocab_folder(tmp_path / "a", ["water"])))
+    assert not is_uncased(wordpiece.read(vocab_folder(tmp_path / "b", ["water", "Water"])))
 
 
 def test_truncation_and_padding_of_the_file_are_switched_off(tmp_path):
-    tokenizer = learn_tokenizer(lambda: product_texts(50), 200)
+    tokenizer = wordpiece.learn(lambda: product_texts(50), 200)
     tokenizer.enable_truncation(4)
     tokenizer.enable_padding(length=4)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    read = read_tokenizer(tmp_path)
+    read = wordpiece.read(tmp_path)
     assert len(read.encode(" ".join(["water"] * 50), add_special_tokens=False)) == 50
     assert len(read.encode("water", add_special_tokens=False)) == 1
 
 
 def test_what_is_written_reads_back_from_either_file_and_in_transformers(tmp_path, tokenizer):
     transformers = pytest.importorskip("transformers")
-    write_tokenizer(tokenizer, tmp_path, max_length=64)
+    wordpiece.write(tokenizer, tmp_path, max_length=64)
     ids = tokenizer.encode(TEXT, add_special_tokens=False).ids
-    assert read_tokenizer(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
+    assert wordpiece.read(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert (
         theirs(TEXT)["input_ids"]
@@ -73,7 +66,7 @@ def test_what_is_written_reads_back_from_either_file_and_in_transformers(tmp_pat
         and theirs.model_max_length == 64
     )
     (tmp_path / "tokenizer.json").unlink()
-    assert read_tokenizer(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
+    assert wordpiece.read(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
 
 
 def test_a_special_token_written_in_a_text_is_cut_like_any_word(tokenizer, tmp_path, monkeypatch):
@@ -88,19 +81,19 @@ def test_a_special_token_written_in_a_text_is_cut_like_any_word(tokenizer, tmp_p
 
 
 def test_learning_is_deterministic_and_keeps_to_the_size():
-    one, other = (learn_tokenizer(lambda: product_texts(200), 250) for _ in range(2))
+    one, other = (wordpiece.learn(lambda: product_texts(200), 250) for _ in range(2))
     assert (
-        tokenizer_fingerprint(one) == tokenizer_fingerprint(other) and one.get_vocab_size() <= 250
+        wordpiece.fingerprint(one) == wordpiece.fingerprint(other) and one.get_vocab_size() <= 250
     )
-    assert token_list(one)[:5] == SPECIAL and tokenizer_fingerprint(one) != tokenizer_fingerprint(
-        learn_tokenizer(lambda: product_texts(200, seed=1), 250)
+    assert token_list(one)[:5] == SPECIAL and wordpiece.fingerprint(one) != wordpiece.fingerprint(
+        wordpiece.learn(lambda: product_texts(200, seed=1), 250)
     )
 
 
 def test_the_words_that_cost_the_most_pieces_become_tokens(tmp_path):
     transformers = pytest.importorskip("transformers")
     pieces = ["gly", "##cer", "##in", "##eth", "water", ",", "par", "##aben", "##s", "oil"]
-    known = read_tokenizer(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
+    known = wordpiece.read(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
     # pieces saved: glycerin 2 x 2, glycerineth 3, parabens 2, paraben 1
     texts = ["Glycerin, water, glycerin", "glycerineth, parabens", "paraben, oil zinc zinc zinc"]
     longer = add_words(known, iter(texts), 3)
@@ -118,7 +111,7 @@ def test_the_words_that_cost_the_most_pieces_become_tokens(tmp_path):
     known.pre_tokenizer = None
     with pytest.raises(ValueError, match="no pre-tokenizer"):
         add_words(known, texts, 3)
-    write_tokenizer(longer, tmp_path / "longer", 64)
+    wordpiece.write(longer, tmp_path / "longer", 64)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "longer")
     assert (
         theirs("glycerin, oil")["input_ids"][1:-1]
@@ -143,8 +136,9 @@ def test_the_names_that_cost_the_most_pieces_become_tokens_with_their_comma(tmp_
         "oil",
         "##water",
     ]
-    known = read_tokenizer(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
-    # pieces saved: "1,2-hexa," 2 x 6, "sodium chloride," 3 x 2, "water," 2 x 1; "oil sodium," stands there once, "water oil" before no comma
+    known = wordpiece.read(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
+    # pieces saved: "1,2-hexa," 2 x 6, "sodium chloride," 3 x 2, "water," 2 x 1; "oil sodium,"
+    # stands there once, "water oil" before no comma
     texts = [
         "Sodium Chloride, 1,2-Hexa, water, oil sodium, chloride",
         "SODIUM CHLORIDE, 1,2-hexa, water oil",
@@ -188,16 +182,16 @@ def test_the_names_that_cost_the_most_pieces_become_tokens_with_their_comma(tmp_
         longer.decode(longer.encode("water, sodium chloride, oil").ids, skip_special_tokens=True)
         == "water, sodium chloride, oil"
     )
-    write_tokenizer(longer, tmp_path / "longer", 64)
+    wordpiece.write(longer, tmp_path / "longer", 64)
     text = "oil, sodium chloride, 1,2-hexa, [MASK] water"
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "longer")
-    ours = read_tokenizer(tmp_path / "longer")
+    ours = wordpiece.read(tmp_path / "longer")
     assert (
         theirs(text.replace("[MASK] ", ""))["input_ids"][1:-1]
         == ours.encode(text.replace("[MASK] ", ""), add_special_tokens=False).ids
     )
     assert ours.token_to_id("[MASK]") not in ours.encode(text, add_special_tokens=False).ids
-    assert tokenizer_fingerprint(ours) == tokenizer_fingerprint(longer)
+    assert wordpiece.fingerprint(ours) == wordpiece.fingerprint(longer)
 
 
 @pytest.mark.parametrize(
@@ -223,4 +217,4 @@ def test_a_broken_tokenizer_is_named(tmp_path, content, message):
             content if isinstance(content, bytes) else content.encode()
         )
     with pytest.raises(ValueError, match=message):
-        read_tokenizer(tmp_path)
+        wordpiece.read(tmp_path)

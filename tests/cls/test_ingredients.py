@@ -1,11 +1,13 @@
-"""Cells written here in the conventions of the real tables, each beside what a chemist would read in it."""
+"""Cells written here in the conventions of the real tables, each beside what a chemist would read
+in it.
+"""
 
 import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from beautybert.ingredients import parse_ingredients
+from beautybert.cls.ingredients import parse_ingredients
 
 LISTS = [
     # separators

@@ -6,22 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from beautybert.ingredients import parse_ingredients
-from beautybert.products import (
+from beautybert.cls.ingredients import parse_ingredients
+from beautybert.cls.products import (
     SCHEMES,
     SPLITS,
     Product,
     ProductCounts,
-    check_splits,
-    check_unread,
+    apply_label_scheme,
+    duplicate_groups,
     label_list,
-    linked_keys,
     read_label_map,
     read_products,
     read_table,
-    relabel,
-    split_products,
 )
+from beautybert.cls.splits import check_no_leakage, check_no_overlap, split_products
 from tests.conftest import ROOT
 
 SAMPLE = ROOT / "data" / "sample"
@@ -76,7 +74,7 @@ def sample():
 
 def relabelled(products, counts, scheme, label_table=LABELS, min_per_label=5, by="list", seed=0):
     """As train_cls.py does it."""
-    return relabel(
+    return apply_label_scheme(
         split_products(products, by, np.random.default_rng(seed)),
         read_label_map(label_table, scheme),
         min_per_label,
@@ -138,7 +136,9 @@ def test_a_split_by_brand_counts_the_lists_that_it_leaves_out():
         == sum(p.key == "common" for p in products) - sum(p.key == "common" for p in sides["train"])
         > 0
     )
-    _, counts = relabel(sides, {"a": "a", "b": "b"}, 5, ProductCounts(rows=Counter(cosmetics=80)))
+    _, counts = apply_label_scheme(
+        sides, {"a": "a", "b": "b"}, 5, ProductCounts(rows=Counter(cosmetics=80))
+    )
     repeats = sum(p.key == "common" for p in sides["train"]) - 1
     assert +counts.dropped == Counter(
         {
@@ -209,8 +209,8 @@ def test_drops_are_what_they_are_called(tmp_path):
 def test_the_same_cell_in_other_lines_or_separators_is_the_same_list(tmp_path):
     """Whatever is read from each: linked directly, or through a third."""
     assert (
-        len(set(linked_keys([("a", "1"), ("a", "2"), ("b", "2"), ("b", "3")]))) == 1
-        and len(set(linked_keys([("a", "1"), ("b", "2")]))) == 2
+        len(set(duplicate_groups([("a", "1"), ("a", "2"), ("b", "2"), ("b", "3")]))) == 1
+        and len(set(duplicate_groups([("a", "1"), ("b", "2")]))) == 2
     )
     one, other = "Orion:\nTalc, Mica, Silica", "Orion:Talc, Mica, Silica"
     assert parse_ingredients("Orion Talc, Mica").key != parse_ingredients("Orion:\nTalc, Mica").key
@@ -249,7 +249,7 @@ def test_no_list_and_no_brand_stands_on_two_sides_for_twenty_seeds(sample, by):
         assert {p.label for p in sides["valid"]} | {p.label for p in sides["test"]} <= {
             p.label for p in sides["train"]
         }
-        assert "lists on two sides 0, labels without training 0" in check_splits(sides, by)
+        assert "lists on two sides 0, labels without training 0" in check_no_overlap(sides, by)
 
 
 def test_a_split_is_seeded_stratified_and_near_its_shares(sample):
@@ -270,7 +270,7 @@ def test_a_leak_is_an_assertion(sample):
     sides = split_products(sample[0], "list", np.random.default_rng(0))
     sides["test"] = sides["test"] + sides["train"][:1]
     with pytest.raises(AssertionError):
-        check_splits(sides, "list")
+        check_no_overlap(sides, "list")
 
 
 def test_the_label_table_knows_every_label_once_and_says_why_one_is_dropped():
@@ -355,12 +355,14 @@ def test_a_model_that_was_pretrained_on_held_out_lists_is_refused(tmp_path):
         json.dumps({"config": {"data": ["gone.txt", "products.json.gz", str(lists)]}})
     )
     product = Product("sephora", 0, "", "water,  OIL.", "", "a")
-    check_unread(tmp_path, [replace(product, text="Water"), replace(product, text="Oil, Water")])
+    check_no_leakage(
+        tmp_path, [replace(product, text="Water"), replace(product, text="Oil, Water")]
+    )
     with pytest.raises(
         ValueError,
         match="was trained on .*train_lists.txt, which holds 1 lists of this run's validation and test sides; use the --split and --split-seed",
     ):
-        check_unread(tmp_path, [product])
+        check_no_leakage(tmp_path, [product])
     later = tmp_path / "later" / "still"
     later.mkdir(parents=True)
     (later.parent / "run.json").write_text(
@@ -368,14 +370,14 @@ def test_a_model_that_was_pretrained_on_held_out_lists_is_refused(tmp_path):
     )
     (later / "run.json").write_text(json.dumps({"config": {"init": str(later.parent)}}))
     with pytest.raises(ValueError, match=f"^{tmp_path} was trained on"):  # a model of a model
-        check_unread(later, [product])
+        check_no_leakage(later, [product])
     (tmp_path / "run.json").write_text(json.dumps({"config": {"init": str(later)}}))
     lists.unlink()
-    check_unread(later, [product])
-    check_unread(tmp_path / "no-run", [product])
+    check_no_leakage(later, [product])
+    check_no_leakage(tmp_path / "no-run", [product])
     for foreign in ("[1]", '{"config": 3}', "{"):
         (tmp_path / "run.json").write_text(foreign)
-        check_unread(tmp_path, [product])
+        check_no_leakage(tmp_path, [product])
 
 
 def numbered(*labels):
@@ -417,4 +419,4 @@ def numbered(*labels):
 def test_labels_and_sides_that_are_too_small_are_named(products, by, min_per_label, message):
     sides = split_products(products, by, np.random.default_rng(0))
     with pytest.raises(ValueError, match=message):
-        relabel(sides, {"a": "a", "b": "b"}, min_per_label, ProductCounts())
+        apply_label_scheme(sides, {"a": "a", "b": "b"}, min_per_label, ProductCounts())

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from beautybert.baselines import majority_accuracy, tfidf_linear_svc, tfidf_logistic_regression
+from beautybert.cls.report import majority_accuracy, tfidf_linear_svc, tfidf_logistic_regression
 
 
 def test_majority_is_that_of_training():

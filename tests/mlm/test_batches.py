@@ -4,31 +4,33 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beautybert.batching import (
-    MASK,
+from beautybert.bert.token_units import Vocabulary
+from beautybert.bert.wordpiece import special_ids
+from beautybert.cls.batches import (
     Example,
+    drop_ingredients,
+    pack_examples,
+    shuffled_indices,
+    truncate_head_and_tail,
+)
+from beautybert.mlm import token_cache
+from beautybert.mlm.batches import (
     MicroBatchOrder,
     Windows,
-    cut_head_and_tail,
     join_windows,
-    keyed_generator,
-    keyed_seed,
-    labelled_batch,
     masked_micro_batch,
     pack,
-    shuffled_numbers,
     split_documents,
-    without_ingredients,
 )
-from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache
-from beautybert.masking import Vocabulary
-from beautybert.tokenizer import special_ids
+from beautybert.mlm.corpus import TEXT_FIELDS
+from beautybert.mlm.token_cache import TokenCache
+from beautybert.training.seeding import MASK, generator_of, seed_of
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory, texts, tokenizer):
     folder = tmp_path_factory.mktemp("cache")
-    build_token_cache(folder, [str(texts)], tokenizer, TEXT_FIELDS)
+    token_cache.build(folder, [str(texts)], tokenizer, TEXT_FIELDS)
     return TokenCache(folder)
 
 
@@ -111,7 +113,7 @@ def test_micro_batch_is_whole_documents_between_cls_and_sep(cache, tokenizer):
     )
 
     batch = masked_micro_batch(
-        ids, lengths, Vocabulary.of(tokenizer), 0.3, "token", keyed_generator(0, MASK, 1, 0)
+        ids, lengths, Vocabulary.of(tokenizer), 0.3, "token", generator_of(0, MASK, 1, 0)
     )
     assert batch.position_ids.tolist() == [i for length in lengths for i in range(length)]
     restored = batch.input_ids.clone()
@@ -131,29 +133,29 @@ def test_split_is_seeded_complete_and_never_empty():
 
 
 def test_keys_are_independent():
-    seeds = {keyed_seed(*key) for key in [(0, 1, 2), (0, 2, 1), (1, 1, 2), (0, 1, 2, 0), (0, 12)]}
-    assert len(seeds) == 5 and keyed_seed(0, 1, 2) in seeds
+    seeds = {seed_of(*key) for key in [(0, 1, 2), (0, 2, 1), (1, 1, 2), (0, 1, 2, 0), (0, 12)]}
+    assert len(seeds) == 5 and seed_of(0, 1, 2) in seeds
 
 
 def test_labelled_documents_keep_their_label_and_their_boundaries():
     examples = [Example(np.arange(n), n) for n in (3, 7, 7, 2)]
-    batch = labelled_batch(examples)
-    documents = batch.input_ids.split(batch.segments.lengths)
+    batch = pack_examples(examples)
+    documents = batch.input_ids.split(batch.lengths.seqlens)
     assert all(
         document.tolist() == list(range(label))
-        for document, label in zip(documents, batch.label_ids.tolist())
+        for document, label in zip(documents, batch.target_ids.tolist())
     )
     assert (
         batch.position_ids.tolist() == batch.input_ids.tolist()
-        and batch.segments.offsets.tolist() == [0, 3, 10, 17, 19]
+        and batch.lengths.cu_seqlens.tolist() == [0, 3, 10, 17, 19]
     )
 
 
 def test_long_lists_keep_head_and_tail():
-    assert cut_head_and_tail(range(5), 5) == [0, 1, 2, 3, 4] and cut_head_and_tail(
+    assert truncate_head_and_tail(range(5), 5) == [0, 1, 2, 3, 4] and truncate_head_and_tail(
         range(100), 9
     ) == [0, 1, 2, 3, 4, 5, 97, 98, 99]
-    assert all(len(cut_head_and_tail(range(100), room)) == room for room in range(1, 12))
+    assert all(len(truncate_head_and_tail(range(100), room)) == room for room in range(1, 12))
 
 
 def test_whole_ingredients_are_left_out_and_never_all(tokenizer):
@@ -163,7 +165,7 @@ def test_whole_ingredients_are_left_out_and_never_all(tokenizer):
         [special["[CLS]"], *tokenizer.encode(text, add_special_tokens=False).ids, special["[SEP]"]]
     )
     whole = [piece for name in text.split(", ") for piece in (name, ",")][:-1]
-    found = [without_ingredients(ids, 0.3, vocabulary, keyed_generator(i)) for i in range(400)]
+    found = [drop_ingredients(ids, 0.3, vocabulary, generator_of(i)) for i in range(400)]
     for kept in found:
         assert kept[0] == special["[CLS]"] and kept[-1] == special["[SEP]"]
         left = tokenizer.decode(kept.tolist(), skip_special_tokens=True).replace(" ", "")
@@ -183,27 +185,25 @@ def test_whole_ingredients_are_left_out_and_never_all(tokenizer):
         / 4
     )
     assert abs(shares - 0.7) < 0.05
-    assert without_ingredients(ids, 1.0, vocabulary, keyed_generator(0)).tolist() == ids.tolist()
+    assert drop_ingredients(ids, 1.0, vocabulary, generator_of(0)).tolist() == ids.tolist()
     commas = [
         vocabulary.is_separator[kept].sum() == len(kept) - 2
-        for kept in (
-            without_ingredients(ids, 0.95, vocabulary, keyed_generator(i)) for i in range(200)
-        )
+        for kept in (drop_ingredients(ids, 0.95, vocabulary, generator_of(i)) for i in range(200))
     ]
     assert not any(commas), "a list of nothing but commas"
-    assert without_ingredients(ids, 0.0, vocabulary, keyed_generator(0)).tolist() == ids.tolist()
+    assert drop_ingredients(ids, 0.0, vocabulary, generator_of(0)).tolist() == ids.tolist()
 
 
 def test_the_endless_sequence_holds_each_example_once_an_epoch_wherever_it_is_cut():
-    whole = shuffled_numbers(0, 30, 10, seed=1)
+    whole = shuffled_indices(0, 30, 10, seed=1)
     assert (
         all(sorted(epoch) == list(range(10)) for epoch in whole.reshape(3, 10))
         and whole[:10].tolist() != whole[10:20].tolist()
     )
     assert (
         np.concatenate(
-            [shuffled_numbers(first, 4, 10, seed=1) for first in range(0, 28, 4)]
+            [shuffled_indices(first, 4, 10, seed=1) for first in range(0, 28, 4)]
         ).tolist()
         == whole[:28].tolist()
     )
-    assert whole.tolist() != shuffled_numbers(0, 30, 10, seed=2).tolist()
+    assert whole.tolist() != shuffled_indices(0, 30, 10, seed=2).tolist()

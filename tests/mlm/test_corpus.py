@@ -5,22 +5,15 @@ import numpy as np
 import pytest
 
 from beautybert import corpus
-from beautybert.corpus import (
-    TEXT_FIELDS,
-    TokenCache,
-    build_token_cache,
-    clean_text,
-    corpus_fingerprint,
-    document_text,
-    first_occurrences,
-    read_texts,
-)
+from beautybert.mlm import token_cache
+from beautybert.mlm.corpus import TEXT_FIELDS, Corpus, clean_text, document_text
+from beautybert.mlm.token_cache import TokenCache, first_occurrences
 from tests.conftest import product_texts
 
 
 def build(folder, paths, tokenizer, **options) -> TokenCache:
     folder.mkdir()
-    build_token_cache(
+    token_cache.build(
         folder,
         [str(path) for path in paths],
         tokenizer,
@@ -97,7 +90,7 @@ def test_every_format_gives_the_same_documents(tmp_path, tokenizer):
 
 def test_csv_cells_may_hold_line_breaks_and_commas(tmp_path):
     (tmp_path / "x.csv").write_text('name,text\na,"water,\nglycerin"\nb,oil\n')
-    assert list(read_texts([tmp_path / "x.csv"], ("text",))) == ["water, glycerin", "oil"]
+    assert list(Corpus([tmp_path / "x.csv"], ("text",))) == ["water, glycerin", "oil"]
 
 
 def test_everything_is_counted(tmp_path, tokenizer):
@@ -175,12 +168,12 @@ def test_fingerprint_changes_with_content_order_and_fields(tmp_path):
         (tmp_path / name).write_text(text)
     a, b = str(tmp_path / "a.txt"), str(tmp_path / "b.txt")
     prints = [
-        corpus_fingerprint([a, b], TEXT_FIELDS),
-        corpus_fingerprint([b, a], TEXT_FIELDS),
-        corpus_fingerprint([a, b], ("title",)),
+        Corpus([a, b], TEXT_FIELDS),
+        Corpus([b, a], TEXT_FIELDS),
+        Corpus([a, b], ("title",)),
     ]
     (tmp_path / "a.txt").write_text("Water")
-    prints.append(corpus_fingerprint([a, b], TEXT_FIELDS))
+    prints.append(Corpus([a, b], TEXT_FIELDS))
     assert len(set(prints)) == 4
 
 

@@ -1,22 +1,25 @@
 import numpy as np
 import torch
 
-from beautybert.batching import Windows, join_windows, masked_micro_batch
-from beautybert.corpus import TEXT_FIELDS, TokenCache, build_token_cache
-from beautybert.examples import choose_riddles, guess, masked_as_text, masked_rates, riddle_text
-from beautybert.masking import Vocabulary
-from beautybert.pretrained import read_config, read_masked_lm
+from beautybert.bert import pretrained
+from beautybert.bert.pretrained import read_config
+from beautybert.bert.token_units import Vocabulary
+from beautybert.mlm import fill_mask, token_cache
+from beautybert.mlm.batches import Windows, join_windows, masked_micro_batch
+from beautybert.mlm.corpus import TEXT_FIELDS
+from beautybert.mlm.fill_mask import Prompt, choose_prompts, masked_texts, masking_rates
+from beautybert.mlm.token_cache import TokenCache
 
 
 def test_what_is_shown_is_what_the_model_sees(tmp_path, texts, tokenizer, checkpoint):
-    build_token_cache(tmp_path, [str(texts)], tokenizer, TEXT_FIELDS)
+    token_cache.build(tmp_path, [str(texts)], tokenizer, TEXT_FIELDS)
     cache = TokenCache(tmp_path)
     windows, vocabulary = Windows.cut(cache, np.arange(len(cache)), 64), Vocabulary.of(tokenizer)
     ids, lengths = join_windows(
         cache, windows, np.arange(20), *(tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]"))
     )
     batch = masked_micro_batch(ids, lengths, vocabulary, 0.3, "token", np.random.default_rng(0))
-    shown = masked_as_text(batch, tokenizer)
+    shown = masked_texts(batch, tokenizer)
     assert len(shown) == 2
     first = next(i for i, length in enumerate(lengths) if length >= 12)
     start = lengths[:first].sum()
@@ -28,11 +31,11 @@ def test_what_is_shown_is_what_the_model_sees(tmp_path, texts, tokenizer, checkp
         start : start + lengths[first]
     ].tolist()
     selected = len(batch.target_ids) / (len(ids) - 2 * len(lengths))
-    assert masked_rates(batch, vocabulary).startswith(
+    assert masking_rates(batch, vocabulary).startswith(
         f"{selected:.1%} of {len(ids) - 2 * len(lengths):,} tokens selected: "
     )
 
-    riddles = choose_riddles(cache, windows, tokenizer, np.random.default_rng(0))
+    riddles = choose_prompts(cache, windows, tokenizer, np.random.default_rng(0))
     assert len(riddles) == 5
     for riddle in riddles:
         assert (
@@ -43,12 +46,12 @@ def test_what_is_shown_is_what_the_model_sees(tmp_path, texts, tokenizer, checkp
         assert (
             len(answer) >= 4
             and answer.isalpha()
-            and riddle_text(riddle, tokenizer).endswith(f"({answer})")
+            and Prompt(riddle, tokenizer).endswith(f"({answer})")
         )
-    model = read_masked_lm(checkpoint, read_config(checkpoint))[0]
-    with torch.no_grad():  # a bias this large decides every guess
+    model = pretrained.load_masked_lm(checkpoint, read_config(checkpoint))[0]
+    with torch.no_grad():  # a bias this large decides every fill_mask.predict
         model.cls["predictions"].bias[tokenizer.token_to_id("glycerin")] = 100
     assert all(
         text.startswith("glycerin 100%, ")
-        for text in guess(model, riddles, tokenizer, torch.device("cpu"))
+        for text in fill_mask.predict(model, riddles, tokenizer, torch.device("cpu"))
     )

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beautybert.masking import IGNORED, UNITS, Vocabulary, mask_tokens, mask_units
-from beautybert.tokenizer import add_names
+from beautybert.bert.token_units import UNITS, Vocabulary, unit_indices
+from beautybert.mlm.added_tokens import add_names
+from beautybert.mlm.masking import IGNORED, mask_tokens
 
 TOKENS = (
     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ",", ";", "1", "2", "-"]
@@ -35,7 +36,7 @@ def ids(text: str) -> np.ndarray:
 )
 def test_masking_keeps_its_promises_for_any_text(tokens, unit, mask_prob, key):
     tokens = np.array(tokens)
-    before, units = tokens.copy(), mask_units(tokens, unit, VOCABULARY)
+    before, units = tokens.copy(), unit_indices(tokens, unit, VOCABULARY)
     masked, labels = mask_tokens(tokens, units, VOCABULARY, mask_prob, np.random.default_rng(key))
     selected, special = labels != IGNORED, VOCABULARY.is_special[tokens]
     assert (tokens == before).all(), "the input was changed"
@@ -76,7 +77,7 @@ def test_shares_and_random_ids_are_as_published(unit):
     )
     tokens = rng.integers(5, size, 400_000)
     masked, labels = mask_tokens(
-        tokens, mask_units(tokens, unit, vocabulary), vocabulary, 0.15, np.random.default_rng(1)
+        tokens, unit_indices(tokens, unit, vocabulary), vocabulary, 0.15, np.random.default_rng(1)
     )
     selected = labels != IGNORED
     assert abs(selected.mean() - 0.15) < 1e-3
@@ -105,13 +106,13 @@ def test_shares_and_random_ids_are_as_published(unit):
     ],
 )
 def test_units_group_what_belongs_together(unit, text, expected):
-    assert mask_units(ids(text), unit, VOCABULARY).tolist() == expected
+    assert unit_indices(ids(text), unit, VOCABULARY).tolist() == expected
 
 
 def test_a_text_of_special_tokens_alone_has_no_target():
     tokens = ids("[CLS] [SEP] [CLS] [UNK] [SEP]")
     masked, labels = mask_tokens(
-        tokens, mask_units(tokens, "word", VOCABULARY), VOCABULARY, 0.5, np.random.default_rng(0)
+        tokens, unit_indices(tokens, "word", VOCABULARY), VOCABULARY, 0.5, np.random.default_rng(0)
     )
     assert (masked == tokens).all() and (labels == IGNORED).all()
 
@@ -131,7 +132,7 @@ def test_vocabulary_tables_follow_the_tokenizer(tokenizer):
         ",",
         ",",
     ]
-    units = mask_units(encoded, "ingredient", vocabulary)
+    units = unit_indices(encoded, "ingredient", vocabulary)
     assert units.max() == 2, "the list '1,2-hexanediol' ',' 'water' has three units"
 
 
@@ -142,7 +143,7 @@ def test_a_name_with_its_comma_ends_an_ingredient(tokenizer):
     text = "glycerin water, citric acid, 1,2-hexa, 1,2-hexa, 1,2-cream, cream"
     encoded = np.array(longer.encode(text, add_special_tokens=False).ids)
     units, tokens = (
-        mask_units(encoded, "ingredient", Vocabulary.of(longer)),
+        unit_indices(encoded, "ingredient", Vocabulary.of(longer)),
         [longer.id_to_token(id) for id in encoded],
     )
     assert {"water,", "citric acid,", "1,2-hexa,"} <= set(tokens)

@@ -3,18 +3,12 @@ import resource
 import pytest
 import torch
 
-from beautybert.checkpoint import (
-    check_identity,
-    list_checkpoints,
-    newest_checkpoint,
-    read_checkpoint,
-    save_checkpoint,
-    what_is_torn,
-)
+from beautybert.training import checkpoints
+from beautybert.training.checkpoints import list_checkpoints
 
 
 def save(folder, step, keep=5, size=1000):
-    return save_checkpoint(
+    return checkpoints.Saver(
         folder,
         step,
         {"w": torch.full((size,), float(step))},
@@ -28,7 +22,7 @@ def test_what_is_saved_is_read_back_and_only_the_last_are_kept(tmp_path):
     for step in (5, 10, 100):
         save(tmp_path, step, keep=2)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000010", "step-00000100"]
-    model, optimizer, state = read_checkpoint(newest_checkpoint(tmp_path))
+    model, optimizer, state = checkpoints.read(checkpoints.newest_complete(tmp_path))
     assert (
         (model["w"] == 100).all()
         and torch.equal(optimizer["exp_avg/w"], torch.arange(1000.0))
@@ -61,9 +55,12 @@ def flip(folder):
 def test_a_torn_checkpoint_is_skipped_with_a_warning(tmp_path, capsys, tear):
     whole, torn = save(tmp_path, 1), save(tmp_path, 2)
     tear(torn)
-    assert what_is_torn(whole) is None and newest_checkpoint(tmp_path) == whole
+    assert (
+        checkpoints.find_corruption(whole) is None
+        and checkpoints.newest_complete(tmp_path) == whole
+    )
     assert f"warning: skipping {torn}" in capsys.readouterr().out
-    assert what_is_torn(save(tmp_path, 2)) is None, (
+    assert checkpoints.find_corruption(save(tmp_path, 2)) is None, (
         "the same step can be saved again over a torn one"
     )
 
@@ -77,10 +74,10 @@ def test_what_lies_after_the_saved_step_goes_before_anything_older(tmp_path):
 
 
 def test_none_at_all_is_none_and_none_whole_is_an_error(tmp_path):
-    assert newest_checkpoint(tmp_path) is None
+    assert checkpoints.newest_complete(tmp_path) is None
     cut(save(tmp_path, 1))
     with pytest.raises(ValueError, match="none of the 1 checkpoints in .* is whole"):
-        newest_checkpoint(tmp_path)
+        checkpoints.newest_complete(tmp_path)
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path):
@@ -97,15 +94,15 @@ def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path):
             save(tmp_path, 2, keep=1, size=100_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert newest_checkpoint(tmp_path) == whole and [
+    assert checkpoints.newest_complete(tmp_path) == whole and [
         path.name for path in (tmp_path / "checkpoints").iterdir()
     ] == ["step-00000001"]
 
 
 def test_every_change_of_identity_is_named(tmp_path):
-    check_identity({"seed": 1, "corpus": "a"}, {"seed": 1, "corpus": "a"}, tmp_path)
+    checkpoints.check_signature({"seed": 1, "corpus": "a"}, {"seed": 1, "corpus": "a"}, tmp_path)
     with pytest.raises(ValueError, match=r"another run: model\.dropout was 0\.1, is now 0$"):
-        check_identity(
+        checkpoints.check_signature(
             {"model": {"layers": 2, "dropout": 0.1}},
             {"model": {"layers": 2, "dropout": 0}},
             tmp_path,
@@ -113,12 +110,12 @@ def test_every_change_of_identity_is_named(tmp_path):
     with pytest.raises(
         ValueError, match="another program or version: only there corpus, only here head, labels"
     ):
-        check_identity(
+        checkpoints.check_signature(
             {"seed": 1, "corpus": "a"}, {"seed": 1, "labels": [], "head": "mlp"}, tmp_path
         )
     with pytest.raises(
         ValueError, match="--resume: .* seed was 1, is now 2; corpus was a, is now b"
     ):
-        check_identity(
+        checkpoints.check_signature(
             {"seed": 1, "corpus": "a", "x": 0}, {"seed": 2, "corpus": "b", "x": 0}, tmp_path
         )

@@ -6,14 +6,8 @@ import time
 import pytest
 import torch
 
-from beautybert.distributed import (
-    Ranks,
-    amp_dtype,
-    deferred_signals,
-    disconnects,
-    once_per_machine,
-    sum_over_ranks,
-)
+from beautybert.training.distributed import Ranks, deferred_signals, entry_point, once_per_node
+from beautybert.training.precision import amp_dtype
 
 CPU = torch.device("cpu")
 
@@ -21,7 +15,7 @@ CPU = torch.device("cpu")
 def test_without_torchrun_there_is_one_rank():
     ranks = Ranks.from_environment()
     assert (ranks.rank, ranks.world_size, ranks.first) == (0, 1, True)
-    assert sum_over_ranks(torch.tensor([2.0])).item() == 2.0
+    assert Ranks(torch.tensor([2.0])).item() == 2.0
 
 
 def test_torchruns_variables_are_read(monkeypatch):
@@ -46,7 +40,7 @@ def test_one_rank_of_a_machine_builds_and_the_others_wait(tmp_path):
         (folder / "file").write_text("whole")
 
     def rank(local_rank):
-        folder = once_per_machine(tmp_path / "x", build, Ranks(local_rank, local_rank, 3, CPU))
+        folder = once_per_node(tmp_path / "x", build, Ranks(local_rank, local_rank, 3, CPU))
         seen.append((folder / "file").read_text())
 
     threads = [threading.Thread(target=rank, args=(i,)) for i in (2, 1, 0)]
@@ -70,16 +64,14 @@ def test_a_build_that_fails_leaves_nothing_and_a_lost_race_is_no_error(tmp_path)
 
     one = Ranks(0, 0, 1, CPU)
     with pytest.raises(ValueError, match="bad data"):
-        once_per_machine(tmp_path / "x", fail, one)
+        once_per_node(tmp_path / "x", fail, one)
     assert not list(tmp_path.iterdir())
-    assert [path.name for path in once_per_machine(tmp_path / "x", lose, one).iterdir()] == [
-        "theirs"
-    ]
+    assert [path.name for path in once_per_node(tmp_path / "x", lose, one).iterdir()] == ["theirs"]
 
 
 def test_a_full_gpu_becomes_advice_and_other_errors_stay(capsys):
     def fail_with(error):
-        @disconnects("lower --micro-batch-size")
+        @entry_point("lower --micro-batch-size")
         def main(config):
             raise error
 
@@ -89,7 +81,7 @@ def test_a_full_gpu_becomes_advice_and_other_errors_stay(capsys):
         fail_with(torch.OutOfMemoryError("CUDA out of memory"))(None)
     with pytest.raises(KeyError):
         fail_with(KeyError("bug"))(None)
-    assert disconnects("")(lambda config: config + 1)(1) == 2
+    assert entry_point("")(lambda config: config + 1)(1) == 2
 
 
 def test_signals_are_collected_and_the_second_acts():

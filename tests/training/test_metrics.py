@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from beautybert.metrics import (
-    classification_report,
+from beautybert.training.metrics import (
+    classification_metrics,
     confusion_matrix,
     expected_calibration_error,
     fit_temperature,
@@ -45,7 +45,7 @@ def test_report_equals_scikit_learns():
     )
     labels[labels == 5] = 4
     names = [f"class {i}" for i in range(7)]
-    report = classification_report(logits, labels, names)
+    report = classification_metrics(logits, labels, names)
     predicted = logits.argmax(-1)
     assert math.isclose(report["accuracy"], sklearn.accuracy_score(labels, predicted))
     assert math.isclose(
@@ -92,8 +92,8 @@ def test_temperature_makes_the_loss_smallest_and_calibrates():
         for t in (temperature, 0.9 * temperature, 1.1 * temperature)
     ]
     assert losses[0] == min(losses) and temperature > 2
-    report = classification_report(logits, labels, range(7), temperature)
+    report = classification_metrics(logits, labels, range(7), temperature)
     assert report["ece"] < 0.5 * report["ece_uncalibrated"] and math.isclose(
         report["loss"], losses[0], rel_tol=1e-6
     )
-    assert classification_report(logits, labels, range(7))["accuracy"] == report["accuracy"]
+    assert classification_metrics(logits, labels, range(7))["accuracy"] == report["accuracy"]

@@ -3,16 +3,16 @@ import math
 import pytest
 import torch
 
-from beautybert.model import BertForMaskedLM, BertForSequenceClassification
-from beautybert.optim import (
+from beautybert.bert.model import BertForMaskedLM, BertForSequenceClassification
+from beautybert.cls.classifier import LrFactor
+from beautybert.training.optim import (
     SCHEDULES,
-    FiniteGuard,
-    layerwise_factor,
     learning_rate,
-    load_optimizer_tensors,
-    make_adamw,
-    optimizer_tensors,
+    load_optimizer_state,
+    make_optimizer,
+    optimizer_state,
 )
+from beautybert.training.precision import FiniteGuard
 from tests.conftest import TINY
 
 
@@ -46,7 +46,7 @@ def test_short_runs_have_finite_rates_within_the_peak(schedule, total, warmup):
 
 def test_matrices_decay_biases_and_norms_do_not_and_the_frozen_pooler_is_left_out():
     model = BertForMaskedLM(TINY, pooler=True)
-    decayed, kept = make_adamw(model, 1e-3, 0.01).param_groups
+    decayed, kept = make_optimizer(model, 1e-3, 0.01).param_groups
     name_of = {id(p): name for name, p in model.named_parameters()}
     assert decayed["weight_decay"] == 0.01 and kept["weight_decay"] == 0
     assert all(
@@ -72,15 +72,15 @@ def test_optimizer_state_goes_through_named_tensors_bit_for_bit():
 
     torch.manual_seed(0)
     model = BertForMaskedLM(TINY)
-    optimizer = make_adamw(model, 1e-3, 0.01)
+    optimizer = make_optimizer(model, 1e-3, 0.01)
     step(model, optimizer, 1)
     copy = BertForMaskedLM(TINY)
     copy.load_state_dict(model.state_dict())
-    copied = make_adamw(copy, 1e-3, 0.01)
-    load_optimizer_tensors(
+    copied = make_optimizer(copy, 1e-3, 0.01)
+    load_optimizer_state(
         copy,
         copied,
-        {key: tensor.clone() for key, tensor in optimizer_tensors(model, optimizer).items()},
+        {key: tensor.clone() for key, tensor in optimizer_state(model, optimizer).items()},
     )
     for pair in ((model, optimizer), (copy, copied)):
         step(*pair, seed=2)
@@ -90,8 +90,8 @@ def test_optimizer_state_goes_through_named_tensors_bit_for_bit():
 @pytest.mark.parametrize("head", ["pooler", "wide"])
 def test_rates_fall_layer_by_layer_and_every_parameter_has_one(head):
     model = BertForSequenceClassification(TINY, 3, head)
-    optimizer = make_adamw(
-        model, 1e-3, 0.01, factor_of=lambda name: layerwise_factor(name, 2, 0.5, 10.0)
+    optimizer = make_optimizer(
+        model, 1e-3, 0.01, factor_of=lambda name: LrFactor(name, 2, 0.5, 10.0)
     )
     factor = {
         id(p): group["lr_factor"] for group in optimizer.param_groups for p in group["params"]
@@ -122,7 +122,7 @@ def test_rates_fall_layer_by_layer_and_every_parameter_has_one(head):
 def test_a_step_that_is_not_finite_and_all_after_it_leave_weights_and_moments_alone_and_it_is_named_later():
     torch.manual_seed(0)
     model = torch.nn.Linear(3, 2)
-    optimizer = make_adamw(model, 1e-2, 0.01)
+    optimizer = make_optimizer(model, 1e-2, 0.01)
     guard, scaler = (
         FiniteGuard(optimizer, torch.device("cpu")),
         torch.amp.GradScaler("cpu", enabled=False),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import pytest
 
 from beautybert import config
-from beautybert.config import option, parse
+from beautybert.training.options import option, parse
 
 
 @dataclass(frozen=True)

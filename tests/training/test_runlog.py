@@ -5,15 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from beautybert.runlog import need_extra
 
-from beautybert.runlog import (
-    RunLog,
-    cut_back,
-    largest_items,
-    need_extra,
-    plot_confusion,
-    plot_losses,
-)
+from beautybert.training.plots import plot_confusion, plot_losses
+from beautybert.training.profiling import largest_items
+from beautybert.training.runlog import RunLog, truncate_metrics
 
 
 def rows(folder):
@@ -52,11 +48,11 @@ def test_other_ranks_write_nothing(tmp_path):
 def test_cutting_back_drops_later_steps_and_half_a_line(tmp_path):
     lines = [json.dumps({"step": step, "split": "train", "loss": 1.0}) for step in (1, 2, 3, 2)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 2, "lo')
-    cut_back(tmp_path, 2)
+    truncate_metrics(tmp_path, 2)
     assert [row["step"] for row in rows(tmp_path)] == [1, 2, 2]
-    cut_back(tmp_path, 0)
+    truncate_metrics(tmp_path, 0)
     assert rows(tmp_path) == []
-    cut_back(tmp_path / "nowhere", 0)
+    truncate_metrics(tmp_path / "nowhere", 0)
 
 
 def test_plot_is_a_picture_of_both_splits(tmp_path):
