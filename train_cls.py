@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -129,8 +129,8 @@ class Progress:
 
     step: int = 0
     tokens: int = 0
-    valid: dict | None = None  # the last evaluation
-    best: dict | None = None  # step and value of the best one, checksum of model.safetensors
+    valid: dict = field(default_factory=dict)  # the last evaluation
+    best: dict = field(default_factory=dict)  # step, value and checksum of the best weights
 
 
 @distributed.entry_point(oom_hint="lower --micro-batch-size")
@@ -144,10 +144,12 @@ def main(config: ClsConfig) -> dict:
     runlog.check_folder(out, config.resume, ranks)
 
     # ==== data ================================================================================
-    table, counts = products.read_products(config.cosmetics, config.sephora, config.label_table)
+    table, row_counts = products.read_products(config.cosmetics, config.sephora, config.label_table)
     all_splits = splits.split_products(table, config.split, config.split_seed)
     names = products.read_label_map(config.label_table, config.labels)
-    by_split, counts = products.apply_label_scheme(all_splits, names, config.min_per_label, counts)
+    by_split, row_counts = products.apply_label_scheme(
+        all_splits, names, config.min_per_label, row_counts
+    )
     checkpoint = pretrained.resolve(config.init)  # None: start from scratch
     splits.check_no_leakage(checkpoint, [*by_split["valid"], *by_split["test"]])
     tokenizer = wordpiece.load_or_learn(
@@ -166,7 +168,7 @@ def main(config: ClsConfig) -> dict:
     )
     total_steps = data.steps(config.epochs) if config.max_steps is None else config.max_steps
     eval_interval = config.eval_interval or data.steps(epochs=1)
-    ranks.print0(f"products: {counts}", splits.check_no_overlap(by_split, config.split))
+    ranks.print0(f"products: {row_counts}", splits.check_no_overlap(by_split, config.split))
     ranks.print0(data.summary(ranks.world_size, total_steps))
 
     # ==== model ===============================================================================
@@ -194,18 +196,18 @@ def main(config: ClsConfig) -> dict:
     if config.resume:
         progress = Progress(**saver.resume())
     if progress.best and not classifier.is_exported(out, progress.best["checksum"]):
-        progress.best = None  # better weights took its place; this run will come to them again
+        progress.best = {}  # better weights took its place; this run will come to them again
 
     # ==== run folder ==========================================================================
     log = runlog.RunLog(out, progress.step, total_steps, config.tensorboard, ranks)
-    log.write_run_json(options.to_dict(config), data.metadata(counts))
+    log.write_run_json(options.to_dict(config), data.metadata(row_counts))
     if ranks.is_main:
         wordpiece.write(tokenizer, out, shape.max_position_embeddings)
         report.write_splits(out, by_split, data.labels, all_splits["train"])
     ddp_model = DDP(model, gradient_as_bucket_view=True) if ranks.world_size > 1 else model
 
     # ==== loop ================================================================================
-    if progress.valid is None:
+    if not progress.valid:
         progress.valid = evaluate(model, data, ranks, step=0)
         log.validation(progress.valid)
         keep_best(progress, config.select_by, out, model, data, ranks)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -114,7 +114,7 @@ class Progress:
 
     step: int = 0
     tokens: int = 0
-    valid: dict | None = None  # the last evaluation
+    valid: dict = field(default_factory=dict)  # the last evaluation
 
 
 @distributed.entry_point(oom_hint="lower --micro-batch-tokens or add --gradient-checkpointing")
@@ -193,7 +193,7 @@ def main(config: MlmConfig) -> dict:
         ddp_model = DDP(ddp_model, gradient_as_bucket_view=True)
 
     # ==== loop ================================================================================
-    is_stale = progress.valid is None or progress.valid["step"] < progress.step
+    is_stale = progress.valid.get("step", -1) < progress.step
     if is_stale and (progress.step == 0 or progress.step >= total_steps):
         progress.valid = evaluate(model, data, amp, ranks, progress.step)
         log.validation(progress.valid)

@@ -245,8 +245,8 @@ def read_rows(path: Path, column: str, added: Sequence[str]) -> Iterator[pd.Data
     taken = [name for name in added if name in columns]
     if taken:
         raise ValueError(
-            f"--input {path} already has the column {', '.join(taken)}, which the answers would take; "
-            "rename it"
+            f"--input {path} already has the column {', '.join(taken)}, which the answers would "
+            "take; rename it"
         )
     with pd.read_csv(path, encoding=encoding, chunksize=ROWS, **keywords) as parts:
         yield from parts

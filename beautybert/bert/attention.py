@@ -12,7 +12,7 @@ Letters: N tokens in the micro-batch, B documents, T length of a document, H hea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -54,7 +54,7 @@ class PackedLengths:
     use_flash: bool = False
 
     @classmethod
-    def of(cls, seqlens: Sequence[int], device: torch.device | str = "cpu") -> PackedLengths:
+    def of(cls, seqlens: Iterable[int], device: torch.device | str = "cpu") -> PackedLengths:
         """From the length of each document."""
         seqlens = tuple(int(length) for length in seqlens)
         cu_seqlens = torch.zeros(len(seqlens) + 1, dtype=torch.int32)
@@ -90,7 +90,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, lengths: PackedLengths) -> Tensor:
     """Scaled dot-product attention inside each document: (N, H, K) x 3 -> (N, H, K)."""
     if lengths.use_flash and suits_flash(q.dtype, q.shape[-1]):
         cu_seqlens, max_seqlen = lengths.cu_seqlens, lengths.max_seqlen
-        return varlen_attn(q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen)
+        attended = varlen_attn(q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen)
+        return attended  # type: ignore[return-value]  # a tuple only if asked for more
     return _sdpa_over_groups(q, k, v, lengths)
 
 

@@ -10,8 +10,10 @@ vocabulary, M targets, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from beautybert.bert.attention import PackedLengths, attend, backend_name
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_new": partial(F.gelu, approximate="tanh"),
     "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
@@ -263,7 +265,7 @@ class BertModel(nn.Module):
         super().__init__()
         self.embeddings = BertEmbeddings(config)
         self.encoder = BertEncoder(config)
-        self.pooler: nn.ModuleDict | None = None
+        self.pooler: Any = None
         if pooler:
             dense = nn.Linear(config.hidden_size, config.hidden_size)
             self.pooler = nn.ModuleDict({"dense": dense})
@@ -367,9 +369,12 @@ class BertForSequenceClassification(nn.Module):
         self.bert = BertModel(config, pooler=head == "pooler")
         self.dropout = Dropout(config.hidden_dropout_prob)
         if head == "pooler":
-            self.classifier: nn.Module = nn.Linear(D, classes)
+            self.classifier: Any = nn.Linear(D, classes)
         elif head in ("mlp", "wide"):
-            layers = {"dense": nn.Linear(2 * D, D), "out_proj": nn.Linear(D, classes)}
+            layers: dict[str, nn.Module] = {
+                "dense": nn.Linear(2 * D, D),
+                "out_proj": nn.Linear(D, classes),
+            }
             if head == "wide":
                 layers["wide"] = nn.EmbeddingBag(config.vocab_size, classes, mode="sum")
             self.classifier = nn.ModuleDict(layers)

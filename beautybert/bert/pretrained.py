@@ -167,8 +167,8 @@ def _weight_files(folder: Path, index: Path) -> list[Path]:
     pickles = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
     only = f", only {pickles[0]}" if pickles else ""
     raise ValueError(
-        f"{folder} has no model.safetensors{only}. Pickled weights (.bin, .pt) are not read, as they "
-        f"can run code when opened. Convert them where you trust them: {CONVERT}"
+        f"{folder} has no model.safetensors{only}. Pickled weights (.bin, .pt) are not read, as "
+        f"they can run code when opened. Convert them where you trust them: {CONVERT}"
     )
 
 
@@ -199,8 +199,8 @@ def canonical_keys(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[
             unused.append(copy)
         else:
             raise ValueError(
-                f"{copy} differs from {original}: a decoder that is not tied to the embeddings is not "
-                "supported"
+                f"{copy} differs from {original}: a decoder that is not tied to the embeddings is "
+                "not supported"
             )
     return renamed, unused
 

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tokenizers import (
     Tokenizer,
@@ -72,7 +73,7 @@ def write(tokenizer: Tokenizer, folder: Path | str, max_length: int) -> None:
     for token_id, token in enumerate(token_list(tokenizer)):
         lines.append(f"[no token {token_id}]" if token is None else token)
     (folder / "vocab.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    metadata = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
+    metadata: dict[str, Any] = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
     metadata |= {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": is_uncased(tokenizer),
@@ -187,7 +188,12 @@ def token_list(tokenizer: Tokenizer) -> list[str | None]:
 
 def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
     """The id of each of `SPECIAL_TOKENS`."""
-    return {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
+    ids = {}
+    for token in SPECIAL_TOKENS:
+        token_id = tokenizer.token_to_id(token)
+        assert token_id is not None  # `read` has seen to it
+        ids[token] = token_id
+    return ids
 
 
 def fingerprint(tokenizer: Tokenizer) -> str:

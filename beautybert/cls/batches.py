@@ -190,22 +190,18 @@ class ClsBatches:
         num_truncated = sum(length > self.max_length for length in self.lengths)
         mean_length = sum(self.lengths) / len(self.lengths)
         lines = [
-            f"lists: {mean_length:.0f} tokens on average, {num_truncated:,} of {len(self.lengths):,} "
-            f"are longer than {self.max_length} and keep head and tail",
+            f"lists: {mean_length:.0f} tokens on average, {num_truncated:,} of "
+            f"{len(self.lengths):,} are longer than {self.max_length} and keep head and tail",
             f"batch: {self.batch_size} lists = {self.micro_batch_size} "
-            f"x {self.micro_batches_per_step // world_size} micro-batch(es) x {world_size} rank(s); "
-            f"{total_steps:,} steps = {self.epoch_at(total_steps):.2f} epochs",
+            f"x {self.micro_batches_per_step // world_size} micro-batch(es) x {world_size} "
+            f"rank(s); {total_steps:,} steps = {self.epoch_at(total_steps):.2f} epochs",
         ]
-        for product, example in zip(
-            self.by_split["train"][:2], self.examples["train"], strict=False
-        ):
-            tokens = [
-                self.tokenizer.id_to_token(token_id) for token_id in example.ids[:40].tolist()
-            ]
-            label = self.labels[example.label_id]
-            lines.append(
-                f"  {' '.join(tokens)} ... → {label}  ({product.source}, row {product.row})"
-            )
+        first_two = zip(self.by_split["train"][:2], self.examples["train"], strict=False)
+        for product, example in first_two:
+            ids = example.ids[:40].tolist()
+            tokens = " ".join(str(self.tokenizer.id_to_token(token_id)) for token_id in ids)
+            source = f"({product.source}, row {product.row})"
+            lines.append(f"  {tokens} ... → {self.labels[example.label_id]}  {source}")
         return "\n".join(lines)
 
 
@@ -215,9 +211,7 @@ class ClsBatches:
 def encode_documents(
     texts: Sequence[str], tokenizer: Tokenizer, max_length: int
 ) -> tuple[list[np.ndarray], list[int]]:
-    """Texts -> [CLS] ids [SEP], each (T,) of at most max_length tokens, and the T before
-    truncation.
-    """
+    """Texts -> [CLS] ids [SEP], each (T,) of at most max_length tokens, and the T before that."""
     special = special_ids(tokenizer)
     documents, lengths = [], []
     for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):

@@ -73,8 +73,8 @@ def _check_same_task(checkpoint: Path, labels: Sequence[str], head: str) -> None
         only_there = first_few(sorted(set(theirs) - set(labels)))
         only_here = first_few(sorted(set(labels) - set(theirs)))
         raise ValueError(
-            f"{checkpoint} holds a classifier for other labels (only there: {only_there}; only here: "
-            f"{only_here}); start from the model that it was trained from"
+            f"{checkpoint} holds a classifier for other labels (only there: {only_there}; only "
+            f"here: {only_here}); start from the model that it was trained from"
         )
     their_head = metadata.get("head", "pooler")
     if their_head != head:

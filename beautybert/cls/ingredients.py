@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 MAX_NAME_LENGTH = (
     110  # characters; the longest names of the CosIng inventory that occur on labels are below it
@@ -61,111 +62,42 @@ def parse_ingredients(cell: object) -> Ingredients:
         optional += _names(possible, dropped_heading)
     names, optional = list(dict.fromkeys(names)), list(dict.fromkeys(optional))
     found = len(names) + len(optional)
-    mostly_prose = (
-        not text.startswith(("-", "*")) and sum(map(len, names + optional)) < len(text) / 3
-    )  # the story of a brand, say
-    if (
-        found < 2
-        and not any(_ONE_INGREDIENT.search(name) for name in names)
-        or found < 6
-        and mostly_prose
-    ):
+    is_one = found == 1 and any(_ONE_INGREDIENT.search(name) for name in names)
+    covered = sum(map(len, names + optional)) / len(text)  # little in the story of a brand, say
+    mostly_prose = covered < 1 / 3 and not text.startswith(("-", "*"))
+    if (found < 2 and not is_one) or (found < 6 and mostly_prose):
         return Ingredients((), reason="text without a list")
-    return Ingredients(
-        tuple(names or optional),
-        tuple(name for name in optional if name not in names) if names else (),
-    )
+    if not names:
+        return Ingredients(tuple(optional))
+    return Ingredients(tuple(names), tuple(name for name in optional if name not in names))
 
 
-# ---------------------------------------------------------------------------------------------- cell -> segments
+# ---- cell -> segments --------------------------------------------------------------------------
 
 _NO_LIST = re.compile(
     r"unknown\W*|no info\w*\W*|n/?a\W*|none\W*|nan|#name\?|visit the .* boutique\W*|\W+",
     re.IGNORECASE | re.DOTALL,
 )
+# often without a full stop before it
 _NOTICE = re.compile(
-    r"(?:^|\s)(?:Please|Ingredients? lists?) (?:be|refer|note|check|consult|see|visit|read|are|may)\b.*"
-)  # often no full stop before it
-_SEAL = re.compile(
-    r"(?:^|\n)[^\n]*\b(?:Clean at Sephora|clean seal)\b.*", re.DOTALL
-)  # the shop's list of what is not in its products
+    r"(?:^|\s)(?:Please|Ingredients? lists?) "
+    r"(?:be|refer|note|check|consult|see|visit|read|are|may)\b.*"
+)
+# the shop's list of what is not in its products
+_SEAL = re.compile(r"(?:^|\n)[^\n]*\b(?:Clean at Sephora|clean seal)\b.*", re.DOTALL)
 # what a list of ingredients hardly ever holds and a sentence hardly ever lacks
 _FUNCTION_WORDS = frozenset(
-    [
-        "a",
-        "about",
-        "all",
-        "also",
-        "an",
-        "any",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "but",
-        "by",
-        "can",
-        "do",
-        "does",
-        "for",
-        "from",
-        "has",
-        "have",
-        "help",
-        "helps",
-        "here",
-        "how",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "like",
-        "made",
-        "make",
-        "makes",
-        "more",
-        "most",
-        "no",
-        "not",
-        "of",
-        "on",
-        "our",
-        "out",
-        "over",
-        "please",
-        "provide",
-        "provides",
-        "so",
-        "than",
-        "that",
-        "the",
-        "their",
-        "them",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "up",
-        "use",
-        "used",
-        "we",
-        "what",
-        "when",
-        "which",
-        "while",
-        "who",
-        "will",
-        "with",
-        "without",
-        "you",
-        "your",
-    ]
+    re.findall(
+        "[a-z]+",
+        "a about all also an any are as at be been but by can do does for from has have help "
+        "helps here how if in into is it its like made make makes more most no not of on our "
+        "out over please provide provides so than that the their them these they this those to "
+        "up use used we what when which while who will with without you your ",
+    )
 )
-_ABBREVIATION = r"(?<!\bDenat)(?<!\bdenat)(?<!\bExt)(?<!\bext)(?<!\bNo)(?<!\bSt)(?<!\bVar)(?<!\bvar)(?<!\bSp)(?<!\bsp)(?<!\bL)(?<!\bD)(?<!\bSubsp)(?<!\bsubsp)"
+_ABBREVIATIONS = ("Denat", "Ext", "No", "St", "Var", "Sp", "L", "D", "Subsp")
+_ABBREVIATION = "".join(rf"(?<!\b{word})" for word in _ABBREVIATIONS)
+_ABBREVIATION += "".join(rf"(?<!\b{word})" for word in ("denat", "ext", "var", "sp", "subsp"))
 _SENTENCE_END = re.compile(
     _ABBREVIATION + r"[.!?](?:\s+(?=[A-Z\[(*+\-])|(?=[A-Z][a-z])|(?=-[A-Z]))"
 )
@@ -182,13 +114,8 @@ def _plain(cell: object) -> str:
     """
     if not isinstance(cell, str):
         return ""
-    text = (
-        html.unescape(cell)
-        .replace("\x00", " ")
-        .replace("\\", "/")
-        .replace("\r\n", "\n")
-        .replace("\r", "\n")
-    )
+    text = html.unescape(cell).replace("\x00", " ").replace("\\", "/")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = re.sub(r"<[^<>\n]{1,200}>", "\n", text)
     text = re.sub("[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad]", "", text)
     text = re.sub("[\u00a0\u2000-\u200a\u202f\u3000\t\x0b\x0c]", " ", text)
@@ -218,12 +145,12 @@ def _segments(text: str) -> list[str]:
 
 
 def _is_wrapped(lines: list[str]) -> bool:
-    """Whether line breaks fall in the middle of one list: every line but the last ends in a comma
-    or goes on in lower case.
+    """Whether line breaks fall in the middle of one list.
+
+    Then every line but the last ends in a comma or goes on in lower case.
     """
-    return len(lines) > 1 and all(
-        line.endswith(",") or (following[:1].islower()) for line, following in zip(lines, lines[1:])
-    )
+    pairs = list(pairwise(lines))
+    return bool(pairs) and all(line.endswith(",") or then[:1].islower() for line, then in pairs)
 
 
 def _is_prose(segment: str) -> bool:
@@ -247,7 +174,7 @@ def _without_heading(segment: str) -> tuple[str, bool]:
     return segment[match.end() :], True
 
 
-# ---------------------------------------------------------------------------------------------- list -> names
+# ---- list -> names -----------------------------------------------------------------------------
 
 # the words, or the sign +/-
 _MAY = r"(?:(?:may\s+contain|peut\s+contenir|puede\s+contener)|[(\[]?\s*\+\s*/\s*-+\s*[)\]]?)"
@@ -256,16 +183,16 @@ _GROUP = re.compile(r"\([^()]{0,100}\)|\[[^\[\]]{0,100}\]")
 _COMMA = re.compile(r"\s*(?:(?<!\d),|,(?!\d)|;|•|·|\||\n)\s*")
 _DASH = re.compile(r"\s+[-–]\s*(?=\S)|(?<=\S)-\s+")
 _ONE_INGREDIENT = re.compile(
-    r"\b(?:acid|oil|butter|extract|wax|water|petrolatum|alcohol|glycol|oxide|squalane|niacinamide|seed oil)\b",
+    r"\b(?:acid|oil|butter|extract|wax|water|petrolatum|alcohol|glycol|oxide|squalane|niacinamide)\b",
     re.IGNORECASE,
 )
 
 
 def _split_at_may_contain(segment: str) -> tuple[str, str, str]:
     match = _MAY_CONTAIN.search(segment)
-    return (
-        (segment[: match.start()], match[0], segment[match.end() :]) if match else (segment, "", "")
-    )
+    if not match:
+        return segment, "", ""
+    return segment[: match.start()], match[0], segment[match.end() :]
 
 
 def _names(text: str, after_heading: bool) -> list[str]:

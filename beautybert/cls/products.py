@@ -112,8 +112,8 @@ def read_products(
         if unknown:
             labels = ", ".join(map(repr, unknown[:5]))
             raise ValueError(
-                f"{path}: label {labels} is not in {label_table}; add a line with its canonical name "
-                "and group there"
+                f"{path}: label {labels} is not in {label_table}; add a line with its canonical "
+                "name and group there"
             )
         num_before = len(products)
         rows = zip(table[label_column], table[brand_column], table[list_column], strict=True)
@@ -218,8 +218,8 @@ def apply_label_scheme(
     empty = [split for split, products in kept.items() if not products]
     if empty:
         raise ValueError(
-            f"{_count(kept)} products leave {' and '.join(empty)} empty: more lists are needed, with "
-            "--split brand more brands"
+            f"{_count(kept)} products leave {' and '.join(empty)} empty: more lists are needed, "
+            "with --split brand more brands"
         )
     return kept, ProductCounts(counts.rows, dropped, rare)
 
@@ -233,8 +233,8 @@ def _check_labels(lists: Counter, rare: dict[str, int], min_per_label: int) -> N
     num_labels = len(lists) - len(rare)
     if num_labels < 2:
         raise ValueError(
-            f"only {num_labels} label(s) with at least --min-per-label {min_per_label} lists: nothing "
-            "to tell apart"
+            f"only {num_labels} label(s) with at least --min-per-label {min_per_label} lists: "
+            "nothing to tell apart"
         )
     few = sorted((label, n) for label, n in lists.items() if min_per_label <= n < len(SPLITS))
     if few:

@@ -61,11 +61,11 @@ def write(folder: Path, data: ClsBatches, report: dict[str, Any], logits: Tensor
     text = json.dumps(report, indent=1, ensure_ascii=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
     probabilities, predicted = (logits / report["temperature"]).softmax(-1).max(-1)
-    rows = [("source", "row", "label", "prediction", "probability")]
+    rows: list[tuple] = [("source", "row", "label", "prediction", "probability")]
     answers = zip(test, predicted.tolist(), probabilities.tolist(), strict=True)
     for product, label_id, probability in answers:
-        answer = (labels[label_id], f"{probability:.6f}")
-        rows.append((product.source, product.row, product.label, *answer))  # type: ignore[arg-type]
+        given = (product.source, product.row, product.label)
+        rows.append((*given, labels[label_id], f"{probability:.6f}"))
     write_csv(folder / "predictions_test.csv", rows)
     target_ids = data.target_ids("test")
     confusion = metrics.confusion_matrix(predicted, target_ids, len(labels)).numpy()
@@ -88,8 +88,8 @@ def _scores_text(report: dict[str, Any], num_labels: int) -> str:
     return (
         f"test, {report['sizes']['test']:,} lists, {num_labels} labels: accuracy "
         f"{report['accuracy']:.1%}, top 3 {report['top3']:.1%}, macro-F1 {report['macro_f1']:.3f}, "
-        f"calibration error {report['ece']:.3f} ({report['ece_uncalibrated']:.3f} before the logits "
-        f"are divided by {report['temperature']:.2f})\n"
+        f"calibration error {report['ece']:.3f} ({report['ece_uncalibrated']:.3f} before the "
+        f"logits are divided by {report['temperature']:.2f})\n"
         f"  baselines: majority {report['majority_accuracy']:.1%}; TF-IDF + LinearSVC {svc_text}"
     )
 

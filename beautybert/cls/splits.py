@@ -102,8 +102,8 @@ def check_no_overlap(splits: dict[str, list[Product]], by: str) -> str:
     total = sum(sizes.values())
     parts = [f"{split} {n:,} ({n / total:.1%})" for split, n in sizes.items()]
     text = (
-        f"split: {', '.join(parts)}; {len(labels['train'])} labels, {len(labels['test'])} of them in test; "
-        f"lists in two splits {shared_lists}, labels without training {len(untrained)}"
+        f"split: {', '.join(parts)}; {len(labels['train'])} labels, {len(labels['test'])} of them "
+        f"in test; lists in two splits {shared_lists}, labels without training {len(untrained)}"
     )
     if by == "brand":
         text += f", brands in two splits {shared_brands}"
@@ -135,9 +135,9 @@ def check_no_leakage(checkpoint: Path | None, held_out: Iterable[Product]) -> No
             num_leaked = len(keys & _keys_in(path))
             if num_leaked:
                 raise ValueError(
-                    f"{folder} was trained on {path}, which holds {num_leaked:,} lists of this run's "
-                    "validation and test splits; use the --split and --split-seed of the run that "
-                    "wrote it"
+                    f"{folder} was trained on {path}, which holds {num_leaked:,} lists of this "
+                    "run's validation and test splits; use the --split and --split-seed of the run "
+                    "that wrote it"
                 )
         folder = init
 

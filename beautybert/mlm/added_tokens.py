@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer
@@ -95,7 +96,7 @@ def append_embeddings(
     bias.
     """
     words = model.bert.embeddings.word_embeddings
-    head = model.cls["predictions"]
+    head: Any = model.cls["predictions"]
     with torch.no_grad():
         new_rows = torch.stack([words.weight[list(ids)].mean(0) for ids in pieces])  # (new, D)
         new_biases = torch.stack([head.bias[list(ids)].mean() for ids in pieces])  # (new,)
@@ -190,7 +191,7 @@ def _checked(longer: Tokenizer, tokenizer: Tokenizer, count: int) -> Tokenizer:
     num_added = len(longer.get_vocab()) - len(tokenizer.get_vocab())
     if not same_start or num_added != count or len(after) != len(before) + count:
         raise ValueError(
-            "tokens cannot be added to this tokenizer, which has names from --add-names already, or an "
-            "id that no token has; start from the one before"
+            "tokens cannot be added to this tokenizer, which has names from --add-names already, "
+            "or an id that no token has; start from the one before"
         )
     return longer

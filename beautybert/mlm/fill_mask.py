@@ -24,7 +24,7 @@ from beautybert.training.seeding import PROMPTS, generator_of
 
 def describe_masking(batch: MlmBatch, tokenizer: Tokenizer) -> str:
     """The realised shares of a micro-batch and two of its texts as the model sees them."""
-    lines = [masking_rates(batch, tokenizer.token_to_id("[MASK]"))]
+    lines = [masking_rates(batch, special_ids(tokenizer)["[MASK]"])]
     lines += [f"  {text}" for text in masked_texts(batch, tokenizer)]
     return "\n".join(lines)
 
@@ -45,7 +45,7 @@ def masked_texts(
     for start, end in long[:count] or spans[-count:]:
         words = []
         for position in range(start, end):
-            word = tokenizer.id_to_token(int(batch.input_ids[position]))
+            word = str(tokenizer.id_to_token(int(batch.input_ids[position])))
             if position in targets:
                 word = f"{tokenizer.id_to_token(targets[position])}→{word}"
             words.append(word)
@@ -105,7 +105,7 @@ def choose_prompts(
     for window in rng.permutation(len(windows))[: 200 * count]:
         start, length = int(windows.starts[window]), int(windows.lengths[window])
         ids = cache.tokens[start : start + length].tolist()
-        tokens = [tokenizer.id_to_token(token_id) for token_id in ids] + ["."]
+        tokens = [str(tokenizer.id_to_token(token_id)) for token_id in ids] + ["."]
         words = [i for i in range(1, length) if _is_word(tokens[i], tokens[i + 1])]
         if length < 10 or not words:
             continue
@@ -127,7 +127,7 @@ def _is_word(token: str, following: str) -> bool:
 def predict(
     model: BertForMaskedLM, prompts: list[Prompt], tokenizer: Tokenizer, top_k: int = 3
 ) -> list[str]:
-    """For each prompt the likeliest words with their probabilities: "cream 41%, gel 12%, oil 5%"."""
+    """For each prompt the likeliest words with their probabilities: "cream 41%, oil 5%"."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()

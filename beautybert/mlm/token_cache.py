@@ -183,7 +183,7 @@ def build(folder: Path, corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) 
     counts.documents -= counts.duplicates
     if not counts.documents:
         raise ValueError(f"no text in {', '.join(corpus.paths)}: {counts}")
-    unknown_id = tokenizer.token_to_id("[UNK]")
+    unknown_id = wordpiece.special_ids(tokenizer)["[UNK]"]
     counts.tokens, counts.unknown_tokens = _write_kept(folder, keep, np.dtype(dtype), unknown_id)
     for name in ("all.tokens", "all.lengths", "all.keys"):
         (folder / name).unlink()
@@ -193,7 +193,7 @@ def build(folder: Path, corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) 
 
 @dataclass
 class EncodedChunk:
-    """A chunk's documents: all tokens, their lengths (uint32), the hashes of their texts (uint64)."""
+    """A chunk's documents: all tokens, their lengths (uint32), hashes of their texts (uint64)."""
 
     tokens: np.ndarray
     lengths: np.ndarray
@@ -218,7 +218,7 @@ def encode_chunk(chunk: Chunk, tokenizer: Tokenizer, text_fields: tuple[str, ...
             texts.append(text)
         else:
             counts.empty += 1
-    unknown_id = tokenizer.token_to_id("[UNK]")
+    unknown_id = wordpiece.special_ids(tokenizer)["[UNK]"]
     ids: list[int] = []
     lengths, keys = [], []
     encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)

@@ -149,8 +149,8 @@ def newest_complete(run_folder: Path, warn: Callable[[str], None] = print) -> Pa
         warn(f"warning: skipping {folder}: {problem}")
     if found:
         raise ValueError(
-            f"none of the {len(found)} checkpoints in {run_folder / 'checkpoints'} is complete; start "
-            "afresh with another --out"
+            f"none of the {len(found)} checkpoints in {run_folder / 'checkpoints'} is complete; "
+            "start afresh with another --out"
         )
     return None
 
@@ -181,7 +181,7 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict]:
 
 
 def check_signature(saved: dict, current: dict, folder: Path) -> None:
-    """ValueError that names everything in which the run to resume differs from the one that saved."""
+    """ValueError that names all in which the run to resume differs from the one that saved."""
     if saved.keys() != current.keys():
         only_there = ", ".join(sorted(saved.keys() - current.keys())) or "nothing"
         only_here = ", ".join(sorted(current.keys() - saved.keys())) or "nothing"
@@ -201,7 +201,7 @@ def check_signature(saved: dict, current: dict, folder: Path) -> None:
 
 def _flatten(signature: dict) -> dict:
     """The signature with the entries of its dictionaries as values: "model.hidden_size"."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in signature.items():
         if isinstance(value, dict):
             flat |= {f"{key}.{name}": part for name, part in value.items()}

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from traceback import clear_frames
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,13 @@ class Ranks:
         if dist.is_initialized():
             dist.barrier()
 
-    def sync_gradients(self, ddp_model: nn.Module, when: bool) -> None:
+    def sync_gradients(self, ddp_model: Any, when: bool) -> None:
         """Have the next backward pass average gradients over ranks, or only add them up here.
 
         What DistributedDataParallel.no_sync() does, without a block around it.
         """
         if self.world_size > 1:
-            ddp_model.require_backward_grad_sync = when  # type: ignore[assignment]
+            ddp_model.require_backward_grad_sync = when
 
     def once_per_node(self, folder: Path, build: Callable[[Path], None]) -> Path:
         """Have one rank of each node fill `folder` by `build(temporary folder)`; returns `folder`.
@@ -166,9 +167,11 @@ def deferred_signals() -> Iterator[list[int]]:
         received.append(number)
         signal.signal(number, before[number])
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
+    before: dict[int, Any] = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before[number] = signal.signal(number, remember)
     try:
         yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for handled, handler in before.items():
+            signal.signal(handled, handler)

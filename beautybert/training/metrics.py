@@ -17,7 +17,7 @@ CLASSIFICATION_SCORES = ("loss", "accuracy", "top3", "macro_f1")  # shown in tra
 
 
 def mlm_sums(logits: Tensor, target_ids: Tensor) -> Tensor:
-    """Logits (M, V), target ids (M,) -> (3,) float64: loss in nats, correct predictions, targets."""
+    """Logits (M, V), target ids (M,) -> (3,) float64: loss in nats, correct ones, targets."""
     loss = F.cross_entropy(logits.float(), target_ids, reduction="sum")
     correct = (logits.argmax(-1) == target_ids).sum()
     count = torch.tensor(len(target_ids), dtype=torch.float64, device=logits.device)

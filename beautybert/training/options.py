@@ -93,7 +93,7 @@ def range_text(bounds: dict[str, float]) -> str:
 def not_a_multiple(
     batch_name: str, batch: int, micro_batch_name: str, micro_batch: int, world_size: int
 ) -> list[str]:
-    """The problem that a batch cannot be cut into equal micro-batches for all ranks, if it is one."""
+    """The problem that a batch is not equal micro-batches for all ranks, if it is one."""
     part = micro_batch * world_size
     if batch <= 0 or part <= 0 or batch % part == 0:
         return []

@@ -6,10 +6,14 @@ import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-STYLES = {"train": {"linewidth": 0.8, "alpha": 0.7}, "valid": {"marker": "o", "markersize": 4}}
+STYLES: dict[str, dict[str, Any]] = {
+    "train": {"linewidth": 0.8, "alpha": 0.7},
+    "valid": {"marker": "o", "markersize": 4},
+}
 
 
 def plot_losses(folder: Path) -> Path | None:

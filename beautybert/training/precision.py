@@ -88,8 +88,8 @@ class FiniteGuard:
         step, loss, grad_norm = self.bad.tolist()
         if step:
             raise ValueError(
-                f"step {step:.0f}: loss {loss}, gradient norm {grad_norm}; the weights are still those "
-                f"of step {step - 1:.0f}, the last checkpoint is of step {self.last_saved}. "
+                f"step {step:.0f}: loss {loss}, gradient norm {grad_norm}; the weights are still "
+                f"those of step {step - 1:.0f}, the last checkpoint is of step {self.last_saved}. "
                 "A lower --lr or --amp none may help"
             )
 

@@ -42,8 +42,8 @@ def profiler(
         profile.export_chrome_trace(str(folder / "profile.json"))
         total, items = largest_items(profile.key_averages(), on_gpu)
         info(
-            f"{'GPU' if on_gpu else 'CPU'} time of a step, {total / PROFILED_STEPS / 1e3:,.1f} ms in "
-            f"all; the trace is {folder / 'profile.json'}"
+            f"{'GPU' if on_gpu else 'CPU'} time of a step, {total / PROFILED_STEPS / 1e3:,.1f} ms "
+            f"in all; the trace is {folder / 'profile.json'}"
         )
         for microseconds, name in items:
             milliseconds = microseconds / PROFILED_STEPS / 1e3

@@ -179,7 +179,8 @@ class RunLog:
         ValueError, on every rank, if its loss is not finite.
         """
         require_finite(int(metrics["step"]), metrics["loss"])
-        self.write(split="valid", **metrics)
+        scores = {name: value for name, value in metrics.items() if name != "step"}
+        self.write(int(metrics["step"]), "valid", **scores)
         shown = [f"{name} {value:{FORMATS[name]}}" for name, value in metrics.items()]
         self.info(f"validation at {', '.join(shown)}")
 
