@@ -53,57 +53,65 @@ class ClsConfig:
         SAMPLE + "cosmetics.csv", "table with the columns Label, Brand, Ingredients", group="data"
     )
     sephora: str = option(
-        SAMPLE + "sephora_website_dataset.csv",
-        "table with the columns category, brand, ingredients",
+        SAMPLE + "sephora_website_dataset.csv", "table with category, brand, ingredients"
     )
-    label_table: str = option(str(products.LABEL_TABLE), "table that merges and groups labels")
+    label_table: str | None = option(None, "table that merges and groups labels [the package's]")
     labels: str = option(
-        "full", "labels of the files, merged ones, families", choices=products.SCHEMES
+        "full", "labels as in the files, redundant ones merged, families", choices=products.SCHEMES
     )
     min_per_label: int = option(5, "lists that a label must have", gt=0)
     split: str = option("list", "what is never in two splits", choices=splits.SPLIT_BY)
-    split_seed: int = option(0, "decides which list is in which split, for every --labels", ge=0)
-    max_length: int = option(256, "tokens of the longest list, with [CLS], [SEP]", ge=5, le=65536)
+    split_seed: int = option(0, "seed of the split, the same for all --labels", ge=0)
+    max_length: int = option(
+        256, "tokens of the longest list, [CLS] and [SEP] included", ge=5, le=65_536
+    )
 
     init: str = option("scratch", "checkpoint folder, hub name, or scratch", group="model")
     size: str = option("tiny", "size of a model from scratch", choices=tuple(bert_model.SIZES))
-    vocab_size: int = option(2000, "tokens learned from scratch", gt=0, le=1_000_000)
-    head: str = option("wide", "what is on the encoder", choices=bert_model.HEADS)
+    vocab_size: int = option(
+        2000, "tokens that a model from scratch learns from the lists", gt=0, le=1_000_000
+    )
+    head: str = option("wide", "classifier head on the encoder", choices=bert_model.HEADS)
     dropout: float | None = option(None, "dropout of hidden states [the model's own]", ge=0, le=1)
 
-    batch_size: int = option(16, "lists a step, all ranks", gt=0, lt=2**31, group="batch")
-    micro_batch_size: int = option(16, "lists a forward pass, one rank", gt=0, lt=2**31)
-    ingredient_dropout: float = option(0.2, "share of ingredients left out in training", ge=0, lt=1)
+    batch_size: int = option(
+        16, "lists of one optimizer step over all ranks", gt=0, le=1_000_000, group="batch"
+    )
+    micro_batch_size: int = option(16, "lists of one forward pass on one rank", gt=0, le=1_000_000)
+    ingredient_dropout: float = option(
+        0.2, "share of a training list's ingredients that are left out", ge=0, lt=1
+    )
     class_weights: bool = option(False, "weigh labels by the inverse of their frequency")
 
-    epochs: float = option(6.0, "passes over the data", gt=0, le=1e6, group="optimization")
+    epochs: float = option(
+        6.0, "passes over the training lists", gt=0, le=1_000_000, group="optimization"
+    )
     max_steps: int | None = option(
-        None,
-        "optimizer steps instead of --epochs; 0: evaluate and export",
-        ge=0,
-        instead_of="epochs",
+        None, "optimizer steps; 0: evaluate and export", ge=0, instead_of="epochs"
     )
     lr: float | None = option(None, "peak rate of the top layer [2e-4, from scratch 1e-3]", gt=0)
-    head_factor: float = option(5.0, "factor on the rate of the new classifier layers", gt=0)
-    layer_decay: float = option(0.95, "factor on the rate for each layer further down", gt=0, le=1)
-    warmup: float = option(0.1, "share of the steps in which the rate rises", ge=0, le=1)
+    head_factor: float = option(5.0, "factor on --lr for the new classifier layers", gt=0)
+    layer_decay: float = option(0.95, "factor on --lr for each layer further down", gt=0, le=1)
+    warmup: float = option(0.1, "share of the steps in which the learning rate rises", ge=0, le=1)
     schedule: str = option("linear", "how the learning rate falls", choices=optim.SCHEDULES)
-    weight_decay: float = option(0.01, "decay of matrices and embeddings", ge=0)
+    weight_decay: float = option(0.01, "weight decay of matrices and embeddings", ge=0)
     clip: float = option(1.0, "largest gradient norm; 0: no clipping", ge=0)
     label_smoothing: float = option(0.1, "share of a target spread over all labels", ge=0, le=1)
     amp: str = option("auto", "mixed precision in training", choices=precision.AMP_MODES)
-    seed: int = option(0, "decides order, dropout, new weights", ge=0)
+    seed: int = option(0, "seed of order, dropout and new weights", ge=0)
 
     out: str = option(
-        "runs/cls", "run folder, empty unless --resume", group="evaluation and output"
+        "runs/cls", "run folder, new or empty unless --resume", group="evaluation and output"
     )
     resume: bool = option(False, "continue from the newest complete checkpoint in --out")
-    select_by: str = option("accuracy", "what picks the weights", choices=("accuracy", "macro_f1"))
+    select_by: str = option(
+        "accuracy", "validation score that picks the weights", choices=("accuracy", "macro_f1")
+    )
     eval_interval: int = option(0, "steps between evaluations; 0: once an epoch", ge=0)
     log_interval: int = option(10, "steps between training lines", gt=0)
-    save_interval: int = option(500, "steps between checkpoints; 0: at the end only", ge=0)
+    save_interval: int = option(500, "steps between checkpoints; 0: only the last", ge=0)
     keep: int = option(1, "number of checkpoints kept", gt=0)
-    tensorboard: bool = option(False, "curves for TensorBoard too (extra `tensorboard`)")
+    tensorboard: bool = option(False, "curves for TensorBoard (extra `tensorboard`)")
     profile: bool = option(False, "torch.profiler trace of the fourth to sixth step")
 
 
@@ -215,8 +223,8 @@ def main(config: ClsConfig) -> dict:
     with distributed.deferred_signals() as signals, log.profiler(config.profile) as profiler:
         for step in range(progress.step + 1, total_steps + 1):
             # ---- one optimizer step: micro-batches -> gradients -> update --------------------
-            local = ranks.share(data.micro_batches_per_step)
-            micro_batches = [data.train_batch(step, i) for i in local]
+            indices = ranks.share(data.micro_batches_per_step)
+            micro_batches = [data.train_batch(step, i) for i in indices]
             local_targets = sum(batch.num_targets for batch in micro_batches)
             local_tokens = sum(batch.num_tokens for batch in micro_batches)
             counts = ranks.sum_counts(local_targets, local_tokens, len(signals))  # on the CPU
@@ -229,10 +237,11 @@ def main(config: ClsConfig) -> dict:
             # world_size.
             loss_scale = ranks.world_size / num_targets
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-            for i, micro_batch in zip(local, micro_batches, strict=True):
+            for micro_batch in micro_batches:
                 batch = micro_batch.to(device)
                 ranks.sync_gradients(ddp_model, when=micro_batch is micro_batches[-1])
-                torch.manual_seed(seeding.seed_of(config.seed, seeding.DROPOUT, step, i))
+                dropout_key = (config.seed, seeding.DROPOUT, step, micro_batch.index)
+                torch.manual_seed(seeding.seed_of(*dropout_key))
                 with amp.autocast():
                     logits = ddp_model(*batch.inputs)  # (B, C)
                     losses = criterion(logits.float(), batch.target_ids)  # (B,)

@@ -46,47 +46,73 @@ SAMPLE = "data/sample/meta_All_Beauty.json.gz"
 class MlmConfig:
     """The options of train_mlm.py; a `group` opens a section of --help."""
 
-    data: tuple[str, ...] = option((SAMPLE,), ".json, .jsonl, .txt, .csv; also .gz", group="data")
-    text_fields: tuple[str, ...] = option(corpus.TEXT_FIELDS, "fields of a record that are joined")
-    max_bad_rows: float = option(0.01, "share of malformed rows that is skipped", ge=0, le=1)
-    valid_fraction: float = option(0.02, "share of documents for validation", gt=0, lt=1)
-    max_length: int = option(128, "tokens of the longest window, with [CLS], [SEP]", ge=3, le=65536)
+    data: tuple[str, ...] = option(
+        (SAMPLE,), "product metadata (.json, .jsonl), .csv or .txt, plain or .gz", group="data"
+    )
+    text_fields: tuple[str, ...] = option(
+        corpus.TEXT_FIELDS, "fields of a record that are joined to its text"
+    )
+    max_bad_rows: float = option(
+        0.01, "largest share of malformed rows that is skipped", ge=0, le=1
+    )
+    valid_fraction: float = option(
+        0.02, "share of the documents held out for validation", gt=0, lt=1
+    )
+    max_length: int = option(
+        128, "tokens of the longest window, [CLS] and [SEP] included", ge=3, le=65_536
+    )
     cache_dir: str = option("~/.cache/beautybert", "folder of tokenised corpora")
     workers: int = option(0, "processes that tokenise; 0: one a CPU core", ge=0, le=1024)
 
     init: str = option("scratch", "checkpoint folder, hub name, or scratch", group="model")
     size: str = option("tiny", "size of a model from scratch", choices=tuple(bert_model.SIZES))
-    vocab_size: int = option(4000, "tokens learned from scratch", gt=0, le=1_000_000)
-    add_vocab: int = option(0, "words that --init gets as new tokens", ge=0, le=1_000_000)
-    add_names: int = option(0, "names (as of ingredients) as new tokens", ge=0, le=1_000_000)
+    vocab_size: int = option(
+        4000, "tokens that a model from scratch learns from the data", gt=0, le=1_000_000
+    )
+    add_vocab: int = option(
+        0, "words of the data that become tokens of an --init checkpoint", ge=0, le=1_000_000
+    )
+    add_names: int = option(
+        0, "names between commas, such as ingredients, that become tokens", ge=0, le=1_000_000
+    )
     dropout: float | None = option(None, "dropout of hidden states [the model's own]", ge=0, le=1)
 
-    batch_tokens: int = option(8192, "tokens a step, all ranks", gt=0, lt=2**31, group="batch")
-    micro_batch_tokens: int = option(2048, "tokens a forward pass, one rank", gt=0, lt=2**31)
+    batch_tokens: int = option(
+        8192, "tokens of one optimizer step over all ranks", gt=0, le=2_000_000_000, group="batch"
+    )
+    micro_batch_tokens: int = option(
+        2048, "tokens of one forward pass on one rank", gt=0, le=2_000_000_000
+    )
     mask_prob: float = option(0.15, "share of tokens selected for masking", gt=0, lt=1)
     mask_unit: str = option("token", "what is masked together", choices=tuple(token_units.UNITS))
 
-    epochs: float = option(10.0, "passes over the data", gt=0, le=1e6, group="optimization")
-    max_steps: int | None = option(None, "optimizer steps", ge=0, instead_of="epochs")
+    epochs: float = option(
+        10.0, "passes over the training documents", gt=0, le=1_000_000, group="optimization"
+    )
+    max_steps: int | None = option(
+        None, "optimizer steps; 0: evaluate and export", ge=0, instead_of="epochs"
+    )
     lr: float | None = option(None, "peak learning rate [1e-4, from scratch 1e-3]", gt=0)
-    warmup: float = option(0.06, "share of the steps in which the rate rises", ge=0, le=1)
+    warmup: float = option(0.06, "share of the steps in which the learning rate rises", ge=0, le=1)
     schedule: str = option("linear", "how the learning rate falls", choices=optim.SCHEDULES)
-    weight_decay: float = option(0.01, "decay of matrices and embeddings", ge=0)
+    weight_decay: float = option(0.01, "weight decay of matrices and embeddings", ge=0)
     clip: float = option(1.0, "largest gradient norm; 0: no clipping", ge=0)
     amp: str = option("auto", "mixed precision", choices=precision.AMP_MODES)
-    compile: bool = option(False, "torch.compile, micro-batches padded to one size")
-    gradient_checkpointing: bool = option(False, "less memory, about a third more time")
-    seed: int = option(0, "decides split, order, masks, dropout, new weights", ge=0)
+    compile: bool = option(False, "torch.compile, with micro-batches padded to one size")
+    gradient_checkpointing: bool = option(False, "less memory for about a third more time")
+    seed: int = option(0, "seed of split, order, masks, dropout and new weights", ge=0)
 
     out: str = option(
-        "runs/mlm", "run folder, empty unless --resume", group="evaluation and output"
+        "runs/mlm", "run folder, new or empty unless --resume", group="evaluation and output"
     )
     resume: bool = option(False, "continue from the newest complete checkpoint in --out")
-    eval_interval: int | None = option(None, "steps between evaluations [a tenth]; 0: none", ge=0)
+    eval_interval: int | None = option(
+        None, "steps between evaluations [a tenth of the run]; 0: only first and last", ge=0
+    )
     log_interval: int = option(10, "steps between training lines", gt=0)
-    save_interval: int = option(500, "steps between checkpoints; 0: at the end only", ge=0)
+    save_interval: int = option(500, "steps between checkpoints; 0: only the last", ge=0)
     keep: int = option(2, "number of checkpoints kept", gt=0)
-    tensorboard: bool = option(False, "curves for TensorBoard too (extra `tensorboard`)")
+    tensorboard: bool = option(False, "curves for TensorBoard (extra `tensorboard`)")
     profile: bool = option(False, "torch.profiler trace of the fourth to sixth step")
 
 
@@ -201,8 +227,8 @@ def main(config: MlmConfig) -> dict:
     with distributed.deferred_signals() as signals, log.profiler(config.profile) as profiler:
         for step in range(progress.step + 1, total_steps + 1):
             # ---- one optimizer step: micro-batches -> gradients -> update --------------------
-            local = ranks.share(data.micro_batches_per_step)
-            micro_batches = [data.train_batch(step, i) for i in local]
+            indices = ranks.share(data.micro_batches_per_step)
+            micro_batches = [data.train_batch(step, i) for i in indices]
             local_targets = sum(batch.num_targets for batch in micro_batches)
             local_tokens = sum(batch.num_tokens for batch in micro_batches)
             counts = ranks.sum_counts(local_targets, local_tokens, len(signals))  # on the CPU
@@ -214,10 +240,11 @@ def main(config: MlmConfig) -> dict:
             # is cut. DDP averages gradients over ranks, so each rank multiplies by world_size.
             loss_scale = ranks.world_size / max(num_targets, 1)  # texts of [UNK] have no target
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-            for i, micro_batch in zip(local, micro_batches, strict=True):
+            for micro_batch in micro_batches:
                 batch = micro_batch.to(device)
                 ranks.sync_gradients(ddp_model, when=micro_batch is micro_batches[-1])
-                torch.manual_seed(seeding.seed_of(config.seed, seeding.DROPOUT, step, i))
+                dropout_key = (config.seed, seeding.DROPOUT, step, micro_batch.index)
+                torch.manual_seed(seeding.seed_of(*dropout_key))
                 with amp.autocast():
                     logits = ddp_model(*batch.inputs)  # (M, V)
                     loss = criterion(logits.float(), batch.target_ids)

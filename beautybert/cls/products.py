@@ -94,13 +94,14 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_products(
-    cosmetics: str | Path, sephora: str | Path, label_table: str | Path = LABEL_TABLE
+    cosmetics: str | Path, sephora: str | Path, label_table: str | Path | None = None
 ) -> tuple[list[Product], ProductCounts]:
     """Every list once for each label that the files give it.
 
     ValueError for an unreadable table, a label that `label_table` does not know, a table without
     lists.
     """
+    label_table = label_table or LABEL_TABLE
     known = read_label_map(label_table, "full")
     counts = ProductCounts()
     products: list[Product] = []
@@ -166,13 +167,14 @@ def duplicate_groups(pairs: Sequence[tuple[str, str]]) -> list[str]:
 # ---- label schemes -----------------------------------------------------------------------------
 
 
-def read_label_map(path: str | Path, scheme: str) -> dict[str, str]:
+def read_label_map(path: str | Path | None, scheme: str) -> dict[str, str]:
     """labels.csv -> what each label of the files is called in one of `SCHEMES`.
 
     '' if it is no type.
 
     ValueError for a label that is there twice.
     """
+    path = path or LABEL_TABLE
     table = read_table(path, ("label", "canonical", "group"))
     repeated = table["label"][table["label"].duplicated()]
     if len(repeated):

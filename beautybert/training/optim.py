@@ -18,7 +18,7 @@ def make_optimizer(
     lr: float,
     weight_decay: float,
     lr_factor: Callable[[str], float] = lambda name: 1.0,
-) -> torch.optim.Optimizer:
+) -> Any:
     """The optimizer of a run: AdamW over the parameters that need a gradient.
 
     Matrices and embeddings decay, biases and layer norms do not. lr_factor: from a parameter's name

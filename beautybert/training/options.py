@@ -81,13 +81,13 @@ def out_of_range(config: Any) -> list[str]:
             asked = range_text(field.metadata["bounds"])
             problems.append(f"{flag(field.name)} must be {asked}, not {value}")
         elif isinstance(value, int) and abs(value) > LARGEST_INT:
-            problems.append(f"{flag(field.name)} must be at most {LARGEST_INT}, not {value}")
+            problems.append(f"{flag(field.name)} must be at most {LARGEST_INT:,}, not {value}")
     return problems
 
 
 def range_text(bounds: dict[str, float]) -> str:
     """Bounds for people: {"gt": 0, "lt": 1} -> "above 0 and below 1"."""
-    return " and ".join(f"{BOUNDS[name]} {bound}" for name, bound in bounds.items())
+    return " and ".join(f"{BOUNDS[name]} {bound:,}" for name, bound in bounds.items())
 
 
 def not_a_multiple(

@@ -1,0 +1,98 @@
+"""The worked edits of docs/training.md apply to the code as it is, and do what they say."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.conftest import ROOT, product_tables, product_texts
+
+EDITS = re.findall(
+    r"```diff\n(.*?)```", (ROOT / "docs" / "training.md").read_text("utf-8"), re.DOTALL
+)
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """Makes a copy of the code with the edit that contains a text, and runs a script of it."""
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "beautybert", copy / "beautybert")
+    for script in ("train_mlm.py", "train_cls.py"):
+        shutil.copy(ROOT / script, copy)
+    (tmp_path / "texts.txt").write_text("\n".join(product_texts(60)), encoding="utf-8")
+    out = tmp_path / "run"
+    mlm = ["train_mlm.py", "--data", tmp_path / "texts.txt", "--cache-dir", tmp_path / "cache"]
+    mlm += ["--vocab-size", 200, "--batch-tokens", 512, "--micro-batch-tokens", 256]
+    tables = product_tables(tmp_path)
+    cls = ["train_cls.py", "--cosmetics", tables["cosmetics"], "--sephora", tables["sephora"]]
+    cls += ["--label-table", tables["label_table"], "--vocab-size", 150]
+    commands = {"mlm": mlm, "cls": cls}
+
+    def run(text, script, *flags):
+        (patch,) = [edit for edit in EDITS if text in edit]
+        added = [line for line in patch.splitlines() if re.match(r"\+(?!\+)", line)]
+        assert len(added) < 10
+        subprocess.run(["git", "apply", "-"], input=patch, text=True, cwd=copy, check=True)
+        command = [*commands[script], "--out", out, "--max-steps", 3, "--log-interval", 1, *flags]
+        done = subprocess.run(
+            [sys.executable, *map(str, command)], cwd=copy, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
+        rows = [row for row in map(json.loads, lines) if row["split"] == "train"]
+        return done.stdout, rows, out
+
+    return run
+
+
+def test_every_edit_of_the_page_is_tested_here():
+    assert len(EDITS) == 6
+
+
+def test_an_inverse_square_root_schedule(edited):
+    _, rows, _ = edited("inverse-sqrt", "mlm", "--schedule", "inverse-sqrt", "--warmup", 0.3)
+    assert [row["lr"] for row in rows] == pytest.approx([1e-3 / step**0.5 for step in (1, 2, 3)])
+
+
+def test_sgd(edited):
+    _, rows, out = edited("optim.SGD", "mlm", "--lr", 0.1)
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert (
+        b"momentum_buffer/bert."
+        in (out / "checkpoints/step-00000003/optimizer.safetensors").read_bytes()
+    )
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.optim, "Muon"), reason="torch.optim.Muon is in torch 2.9 or newer"
+)
+def test_muon_beside_adamw(edited):
+    _, rows, out = edited("optim.Muon", "mlm")
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    state = (out / "checkpoints/step-00000003/optimizer.safetensors").read_bytes()
+    assert b"momentum_buffer/bert.encoder.layer.0.attention.self.query.weight" in state
+    assert b"exp_avg/bert.embeddings.word_embeddings.weight" in state
+
+
+def test_span_masking(edited):
+    out, _, _ = edited("span_starts", "mlm", "--mask-unit", "span", "--mask-prob", 0.3)
+    shown = [line.split() for line in out.splitlines() if line.startswith("  [CLS]")]
+    masked = ["".join("x" if "→" in word else "." for word in words) for words in shown]
+    assert any("xxx" in line for line in masked), "neighbours are masked together"
+
+
+def test_a_mean_head(edited):
+    _, _, out = edited('"mean"', "cls", "--head", "mean")
+    config = json.loads((out / "config.json").read_text("utf-8"))
+    assert config["head"] == "mean" and (out / "report.json").is_file()
+
+
+def test_the_gradient_norm_of_each_layer(edited):
+    _, rows, _ = edited("layer_norms", "mlm")
+    for row in rows:
+        layers = [value for name, value in row.items() if re.match(r"grad_norm_\d", name)]
+        assert len(layers) == 2 and 0 < max(layers) < row["grad_norm"]
