@@ -95,3 +95,15 @@ def test_scripts_stay_short_enough_to_be_read_in_one_sitting(name):
     assert len(lines) <= 350 and main.end_lineno - main.lineno < 150
     assert len(fences) == 2 and fences[1] - fences[0] - 1 <= 35
     assert max(map(len, lines)) <= 100
+
+
+def test_the_readme_maps_every_module():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed, wing = [], ""
+    for line in readme.split("\nbeautybert/\n", 1)[1].split("```")[0].splitlines():
+        if match := re.match(r"  (\w+)/ ", line):
+            wing = f".{match[1]}"
+        elif match := re.match(r"( +)(\w+)\.py ", line):
+            listed.append(f"beautybert{wing if len(match[1]) > 2 else ''}.{match[2]}")
+    packages = {name for name, path in MODULES.items() if path.stem == "__init__"}
+    assert sorted(listed) == sorted(set(MODULES) - packages)
