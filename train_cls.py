@@ -7,10 +7,9 @@
                                                              # --micro-batch-size 2
 
 It writes to --out: the best model so far in Hugging Face layout, labels.json, run.json,
-metrics.jsonl, splits.csv, train_lists.txt (the lists that pretraining may read), checkpoints/; at
-the end report.json, predictions_test.csv, confusion.csv and, with the `plots` extra, confusion.png
-and loss.png. `python -m beautybert.predict` uses the folder. train_mlm.py goes through the same
-phases.
+metrics.jsonl, splits.csv, train_lists.txt (what pretraining may read), checkpoints/; at the end
+report.json, predictions_test.csv, confusion.csv and, with the `plots` extra, pictures.
+`python -m beautybert.predict` uses the folder. train_mlm.py goes through the same phases.
 
 Letters: N tokens in a micro-batch, B documents in it, C classes.
 """
@@ -152,18 +151,16 @@ def main(config: ClsConfig) -> dict:
     runlog.check_folder(out, config.resume, ranks)
 
     # ==== data ================================================================================
-    table, row_counts = products.read_products(config.cosmetics, config.sephora, config.label_table)
+    table, counts = products.read_products(config.cosmetics, config.sephora, config.label_table)
     all_splits = splits.split_products(table, config.split, config.split_seed)
     names = products.read_label_map(config.label_table, config.labels)
-    by_split, row_counts = products.apply_label_scheme(
-        all_splits, names, config.min_per_label, row_counts
-    )
+    by_split, counts = products.apply_label_scheme(all_splits, names, config.min_per_label, counts)
     checkpoint = pretrained.resolve(config.init)  # None: start from scratch
     splits.check_no_leakage(checkpoint, [*by_split["valid"], *by_split["test"]])
     tokenizer = wordpiece.load_or_learn(
         checkpoint or runlog.resumed(out), products.texts(by_split["train"]), config.vocab_size
     )
-    shape = pretrained.config_for(checkpoint, config.size, tokenizer, config.max_length)
+    bert_config = pretrained.config_for(checkpoint, config.size, tokenizer, config.max_length)
     data = batches.ClsBatches(
         by_split,
         tokenizer,
@@ -176,21 +173,22 @@ def main(config: ClsConfig) -> dict:
     )
     total_steps = data.steps(config.epochs) if config.max_steps is None else config.max_steps
     eval_interval = config.eval_interval or data.steps(epochs=1)
-    ranks.print0(f"products: {row_counts}", splits.check_no_overlap(by_split, config.split))
+    ranks.print0(f"products: {counts}", splits.check_no_overlap(by_split, config.split))
     ranks.print0(data.summary(ranks.world_size, total_steps))
 
     # ==== model ===============================================================================
     torch.manual_seed(config.seed)
     torch.set_float32_matmul_precision("high")
-    shape = shape.with_dropout(config.dropout)
-    model, load_report = classifier.start(checkpoint, shape, data.labels, config.head)
+    bert_config = bert_config.with_dropout(config.dropout)
+    model, load_report = classifier.start(checkpoint, bert_config, data.labels, config.head)
     model.to(device).train()
     ranks.print0(load_report, bert_model.describe(model, device, amp.dtype))
 
     # ==== optimizer ===========================================================================
     ranks.init_process_group()
     peak_lr = config.lr or (1e-3 if checkpoint is None else 2e-4)
-    lr_factor = classifier.LrFactor(shape.num_hidden_layers, config.layer_decay, config.head_factor)
+    num_layers = bert_config.num_hidden_layers
+    lr_factor = classifier.LrFactor(num_layers, config.layer_decay, config.head_factor)
     optimizer = optim.make_optimizer(model, peak_lr, config.weight_decay, lr_factor)
     scaler = amp.grad_scaler()
     guard = precision.FiniteGuard(optimizer, scaler)
@@ -208,9 +206,9 @@ def main(config: ClsConfig) -> dict:
 
     # ==== run folder ==========================================================================
     log = runlog.RunLog(out, progress.step, total_steps, config.tensorboard, ranks)
-    log.write_run_json(options.to_dict(config), data.metadata(row_counts))
+    log.write_run_json(options.to_dict(config), data.metadata(counts))
     if ranks.is_main:
-        wordpiece.write(tokenizer, out, shape.max_position_embeddings)
+        wordpiece.write(tokenizer, out, bert_config.max_position_embeddings)
         report.write_splits(out, by_split, data.labels, all_splits["train"])
     ddp_model = DDP(model, gradient_as_bucket_view=True) if ranks.world_size > 1 else model
 
@@ -227,32 +225,32 @@ def main(config: ClsConfig) -> dict:
             micro_batches = [data.train_batch(step, i) for i in indices]
             local_targets = sum(batch.num_targets for batch in micro_batches)
             local_tokens = sum(batch.num_tokens for batch in micro_batches)
-            counts = ranks.sum_counts(local_targets, local_tokens, len(signals))  # on the CPU
-            num_targets, num_tokens, stop = counts
+            sums = ranks.sum_counts(local_targets, local_tokens, len(signals))  # on the CPU
+            num_targets, num_tokens, stop = sums  # stop: a signal has reached any rank
             lr = optim.learning_rate(step, total_steps, peak_lr, config.warmup, config.schedule)
             optim.set_learning_rate(optimizer, lr)
 
             # The loss of a step is the weighted sum over all its lists / their weights, however the
             # batch is cut. DDP averages gradients over ranks, so each rank multiplies by
             # world_size.
-            loss_scale = ranks.world_size / num_targets
+            loss_factor = ranks.world_size / num_targets
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             for micro_batch in micro_batches:
                 batch = micro_batch.to(device)
                 ranks.sync_gradients(ddp_model, when=micro_batch is micro_batches[-1])
-                dropout_key = (config.seed, seeding.DROPOUT, step, micro_batch.index)
-                torch.manual_seed(seeding.seed_of(*dropout_key))
+                key = (config.seed, seeding.DROPOUT, step, micro_batch.index)
+                torch.manual_seed(seeding.seed_of(*key))  # so a resume drops the same
                 with amp.autocast():
                     logits = ddp_model(*batch.inputs)  # (B, C)
                     losses = criterion(logits.float(), batch.target_ids)  # (B,)
                     loss = (losses * batch.weights).sum()
-                scaler.scale(loss * loss_scale).backward()
+                scaler.scale(loss * loss_factor).backward()
                 loss_sum += loss.detach()
 
             scaler.unscale_(optimizer)
             grad_norm = clip_grad_norm_(model.parameters(), config.clip or math.inf)
             step_loss = ranks.sum(loss_sum) / num_targets
-            guard.watch(step, step_loss, grad_norm, saver.last_saved)  # a bad step updates nothing
+            guard.watch(step, step_loss, grad_norm, saver.last_saved)  # no update by a bad step
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad(set_to_none=True)
@@ -264,10 +262,10 @@ def main(config: ClsConfig) -> dict:
             should_evaluate = runlog.every(eval_interval, step, total_steps)
             should_save = stop or runlog.every(config.save_interval, step, total_steps)
             if should_log or should_evaluate or should_save:
-                guard.check()  # the only place where the CPU waits for the GPU
+                guard.check()  # here alone the CPU waits for the GPU
             if should_log:
-                more = {"epoch": data.epoch_at(step)}
-                log.train_step(step, step_loss, lr, grad_norm, progress.tokens, **more)
+                extra = {"epoch": data.epoch_at(step)}
+                log.train_step(step, step_loss, lr, grad_norm, progress.tokens, **extra)
             with log.clock_stopped():
                 if should_evaluate:
                     progress.valid = evaluate(model, data, ranks, step)
@@ -283,9 +281,8 @@ def main(config: ClsConfig) -> dict:
     classifier.load_exported(model, out)
     valid_logits = compute_logits(model, data, "valid", ranks)
     test_logits = compute_logits(model, data, "test", ranks)
-    result = report.judge(data, valid_logits, test_logits, ranks)
+    result = report.judge(data, valid_logits, test_logits, progress.best, ranks)
     result |= {"labels": config.labels, "split": config.split}
-    result |= {"best_step": progress.best["step"], "best_valid": progress.best["value"]}
     log.test(progress.step, result)
     if ranks.is_main:
         classifier.save(out, model, data.labels, result["temperature"], config.max_length)

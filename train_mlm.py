@@ -83,7 +83,9 @@ class MlmConfig:
     micro_batch_tokens: int = option(
         2048, "tokens of one forward pass on one rank", gt=0, le=2_000_000_000
     )
-    mask_prob: float = option(0.15, "share of tokens selected for masking", gt=0, lt=1)
+    mask_prob: float = option(
+        0.15, "share of tokens masked in training; validation: 0.15", gt=0, lt=1
+    )
     mask_unit: str = option("token", "what is masked together", choices=tuple(token_units.UNITS))
 
     epochs: float = option(
@@ -159,7 +161,7 @@ def main(config: MlmConfig) -> dict:
     base_tokenizer = token_cache.load_or_learn_tokenizer(
         checkpoint or runlog.resumed(out), texts, config.vocab_size, config.cache_dir, ranks
     )
-    shape = pretrained.config_for(checkpoint, config.size, base_tokenizer, config.max_length)
+    bert_config = pretrained.config_for(checkpoint, config.size, base_tokenizer, config.max_length)
     tokenizer = added_tokens.extend_tokenizer(
         base_tokenizer, texts, config.add_vocab, config.add_names, config.cache_dir, ranks
     )
@@ -184,9 +186,9 @@ def main(config: MlmConfig) -> dict:
     # ==== model ===============================================================================
     torch.manual_seed(config.seed)
     torch.set_float32_matmul_precision("high")
-    shape = shape.with_dropout(config.dropout)
-    model, load_report = pretrained.load_masked_lm(checkpoint, shape)
-    added_tokens.initialize_embeddings(model, base_tokenizer, tokenizer)
+    bert_config = bert_config.with_dropout(config.dropout)
+    model, load_report = pretrained.load_masked_lm(checkpoint, bert_config)
+    added_tokens.initialize_embeddings(model, base_tokenizer, tokenizer)  # V grows
     model.bert.encoder.gradient_checkpointing = config.gradient_checkpointing
     model.to(device).train()
     ranks.print0(load_report, bert_model.describe(model, device, amp.dtype))
@@ -219,6 +221,7 @@ def main(config: MlmConfig) -> dict:
         ddp_model = DDP(ddp_model, gradient_as_bucket_view=True)
 
     # ==== loop ================================================================================
+    # Evaluate before the first step, and what a resume finds finished but not evaluated.
     is_stale = progress.valid.get("step", -1) < progress.step
     if is_stale and (progress.step == 0 or progress.step >= total_steps):
         progress.valid = evaluate(model, data, amp, ranks, progress.step)
@@ -231,30 +234,30 @@ def main(config: MlmConfig) -> dict:
             micro_batches = [data.train_batch(step, i) for i in indices]
             local_targets = sum(batch.num_targets for batch in micro_batches)
             local_tokens = sum(batch.num_tokens for batch in micro_batches)
-            counts = ranks.sum_counts(local_targets, local_tokens, len(signals))  # on the CPU
-            num_targets, num_tokens, stop = counts
+            sums = ranks.sum_counts(local_targets, local_tokens, len(signals))  # on the CPU
+            num_targets, num_tokens, stop = sums  # stop: a signal has reached any rank
             lr = optim.learning_rate(step, total_steps, peak_lr, config.warmup, config.schedule)
             optim.set_learning_rate(optimizer, lr)
 
             # The loss of a step is the sum over all its targets / their number, however the batch
             # is cut. DDP averages gradients over ranks, so each rank multiplies by world_size.
-            loss_scale = ranks.world_size / max(num_targets, 1)  # texts of [UNK] have no target
+            loss_factor = ranks.world_size / max(num_targets, 1)  # texts of [UNK] have no target
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             for micro_batch in micro_batches:
                 batch = micro_batch.to(device)
                 ranks.sync_gradients(ddp_model, when=micro_batch is micro_batches[-1])
-                dropout_key = (config.seed, seeding.DROPOUT, step, micro_batch.index)
-                torch.manual_seed(seeding.seed_of(*dropout_key))
+                key = (config.seed, seeding.DROPOUT, step, micro_batch.index)
+                torch.manual_seed(seeding.seed_of(*key))  # so a resume drops the same
                 with amp.autocast():
                     logits = ddp_model(*batch.inputs)  # (M, V)
                     loss = criterion(logits.float(), batch.target_ids)
-                scaler.scale(loss * loss_scale).backward()
+                scaler.scale(loss * loss_factor).backward()
                 loss_sum += loss.detach()
 
             scaler.unscale_(optimizer)
             grad_norm = clip_grad_norm_(model.parameters(), config.clip or math.inf)
             step_loss = ranks.sum(loss_sum) / max(num_targets, 1)
-            guard.watch(step, step_loss, grad_norm, saver.last_saved)  # a bad step updates nothing
+            guard.watch(step, step_loss, grad_norm, saver.last_saved)  # no update by a bad step
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad(set_to_none=True)
@@ -266,10 +269,10 @@ def main(config: MlmConfig) -> dict:
             should_evaluate = runlog.every(config.eval_interval, step, total_steps)
             should_save = stop or runlog.every(config.save_interval, step, total_steps)
             if should_log or should_evaluate or should_save:
-                guard.check()  # the only place where the CPU waits for the GPU
+                guard.check()  # here alone the CPU waits for the GPU
             if should_log:
-                more = {"targets": int(num_targets), "epoch": data.epoch_at(step)}
-                log.train_step(step, step_loss, lr, grad_norm, progress.tokens, **more)
+                extra = {"targets": int(num_targets), "epoch": data.epoch_at(step)}
+                log.train_step(step, step_loss, lr, grad_norm, progress.tokens, **extra)
             with log.clock_stopped():
                 if should_evaluate:
                     progress.valid = evaluate(model, data, amp, ranks, step)

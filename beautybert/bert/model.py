@@ -378,7 +378,7 @@ class BertForSequenceClassification(nn.Module):
             if head == "wide":
                 layers["wide"] = nn.EmbeddingBag(config.vocab_size, classes, mode="sum")
             self.classifier = nn.ModuleDict(layers)
-        else:
+        elif head == "mlm-logits":
             self.cls = nn.ModuleDict({"predictions": BertLMPredictionHead(config)})
             self.classifier = nn.Linear(config.vocab_size, classes)
         init_weights(self, config)
@@ -399,6 +399,7 @@ class BertForSequenceClassification(nn.Module):
         if self.head == "pooler":
             pooled = torch.tanh(self.bert.pooler["dense"](first))
             return self.classifier(self.dropout(pooled))
+        assert self.head == "mlm-logits"
         word_embeddings = self.bert.embeddings.word_embeddings.weight  # (V, D)
         return self.classifier(self.cls["predictions"](first, word_embeddings))
 

@@ -29,11 +29,12 @@ WRITTEN_AT_THE_END = ("report.json", "predictions_test.csv")
 
 
 def judge(
-    data: ClsBatches, valid_logits: Tensor, test_logits: Tensor, ranks: Ranks
+    data: ClsBatches, valid_logits: Tensor, test_logits: Tensor, best: dict[str, Any], ranks: Ranks
 ) -> dict[str, Any]:
     """The metrics of test logits (examples, C), calibrated on validation, and of the baselines.
 
-    The linear model is fitted on rank 0 alone.
+    best: step and value of the evaluation that picked the weights. The linear model is fitted on
+    rank 0 alone.
     """
     train, test = data.by_split["train"], data.by_split["test"]
     train_labels = [product.label for product in train]
@@ -42,6 +43,8 @@ def judge(
     target_ids = data.target_ids("test")
     report = {
         "sizes": {split: len(products) for split, products in data.by_split.items()},
+        "best_step": best["step"],
+        "best_valid": best["value"],
         "majority_accuracy": majority_accuracy(train_labels, test_labels),
         **metrics.classification_metrics(test_logits, target_ids, data.labels, temperature),
     }

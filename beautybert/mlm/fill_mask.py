@@ -34,13 +34,14 @@ def masked_texts(
 ) -> list[str]:
     """The first `count` documents of at least `at_least` tokens, targets as "glycerin→[MASK]".
 
-    Without such documents, the last.
+    Only documents with a target. Without any so long, the last.
     """
     cu_seqlens = batch.lengths.cu_seqlens.tolist()
     spans = list(zip(cu_seqlens, cu_seqlens[1:], strict=False))
     spans = [(start, end) for start, end in spans if start < batch.num_tokens]  # no padding
-    long = [(start, end) for start, end in spans if end - start >= at_least]
     targets = dict(zip(batch.target_positions.tolist(), batch.target_ids.tolist(), strict=True))
+    spans = [(start, end) for start, end in spans if any(i in targets for i in range(start, end))]
+    long = [(start, end) for start, end in spans if end - start >= at_least]
     texts = []
     for start, end in long[:count] or spans[-count:]:
         words = []

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from beautybert.training.distributed import Ranks
-from beautybert.training.optim import load_optimizer_state, optimizer_state
+from beautybert.training.optim import kind_of, load_optimizer_state, optimizer_state
 
 
 class Saver:
@@ -43,7 +43,7 @@ class Saver:
         ranks: Ranks,
     ):
         self.run_folder = run_folder
-        self.signature = signature
+        self.signature = {**signature, "optimizer": kind_of(optimizer)}
         self.model = model
         self.optimizer = optimizer
         self.scaler = scaler
@@ -183,8 +183,8 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict]:
 def check_signature(saved: dict, current: dict, folder: Path) -> None:
     """ValueError that names all in which the run to resume differs from the one that saved."""
     if saved.keys() != current.keys():
-        only_there = ", ".join(sorted(saved.keys() - current.keys())) or "nothing"
-        only_here = ", ".join(sorted(current.keys() - saved.keys())) or "nothing"
+        only_there = ", ".join(sorted(saved.keys() - current.keys())) or "-"
+        only_here = ", ".join(sorted(current.keys() - saved.keys())) or "-"
         raise ValueError(
             f"--resume: {folder} was saved by another program or version: only there {only_there}, "
             f"only here {only_here}"

@@ -36,7 +36,10 @@ def make_optimizer(
 
 
 class ChainedOptimizer:
-    """Several optimizers, each with its own parameters, behind the interface of one."""
+    """Several optimizers as one, say Muon and AdamW (docs/training.md).
+
+    Each has its own parameters.
+    """
 
     def __init__(self, *optimizers: torch.optim.Optimizer):
         self.optimizers = optimizers
@@ -54,6 +57,12 @@ class ChainedOptimizer:
         """Forget the gradients of all parameters."""
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none)
+
+
+def kind_of(optimizer: Any) -> str:
+    """The name of an optimizer's class, of a chained one those of its parts."""
+    parts = optimizer.optimizers if isinstance(optimizer, ChainedOptimizer) else [optimizer]
+    return " + ".join(type(part).__name__ for part in parts)
 
 
 def learning_rate(step: int, total_steps: int, peak: float, warmup: float, schedule: str) -> float:

@@ -155,7 +155,7 @@ class RunLog:
     ) -> None:
         """Write and show a training step. loss: nats a target.
 
-        `more` goes to metrics.jsonl alone.
+        more: further numbers for metrics.jsonl and TensorBoard.
         """
         now = time.perf_counter()  # what waits for the GPU from here on counts for the next line
         speed = (tokens_seen - self.tokens_at_log) / (now - self.clock)
