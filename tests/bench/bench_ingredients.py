@@ -1,11 +1,13 @@
-"""How much of what `parse_ingredients` reads in real cells is an ingredient: the share of names
-that the CosIng inventory knows.
+"""How much of what `parse_ingredients` reads in real cells is an ingredient.
 
-    python -m tests.bench.bench_ingredients --sephora sephora_website_dataset.csv --cosing cosing.csv.gz
+That is the share of names that the CosIng inventory knows.
 
-Before is the cell split at commas, after is the parser; both on the same 200 random cells that hold
-text. A name counts as known if it stands in the inventory whole, without its brackets, or as one of
-the names that slashes or brackets in it separate.
+    python -m tests.bench.bench_ingredients --sephora sephora_website_dataset.csv \\
+        --cosing cosing.csv.gz
+
+Before is the cell split at commas, after is the parser. Both get the same 200 random cells that
+hold text. A name counts as known if it stands in the inventory whole, without its brackets, or as
+one of the names that slashes or brackets in it separate.
 """
 
 from __future__ import annotations
@@ -27,10 +29,9 @@ def plain(name: str) -> str:
 
 def is_known(name: str, inventory: set[str]) -> bool:
     """Whether the inventory has the name or one of its parts."""
+    without_brackets = re.sub(r"\([^()]*\)", " ", name)
     parts = [part for part in re.split(r"\s*/\s*|[()]", name) if len(part) > 3]
-    return any(
-        plain(part) in inventory for part in (name, re.sub(r"\([^()]*\)", " ", name), *parts)
-    )
+    return any(plain(part) in inventory for part in (name, without_brackets, *parts))
 
 
 def main() -> None:
@@ -43,31 +44,27 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    inventory = {
-        plain(name) for name in pd.read_csv(args.cosing, keep_default_na=False)["inci_name"]
-    }
+
+    cosing = pd.read_csv(args.cosing, keep_default_na=False)
+    inventory = {plain(name) for name in cosing["inci_name"]}
     cells = read_table(args.sephora, ["ingredients"])["ingredients"]
-    cells = cells[(cells != "unknown") & (cells != "")].sample(args.cells, random_state=args.seed)
+    cells = cells[(cells != "unknown") & (cells != "")]
+    cells = cells.sample(args.cells, random_state=args.seed)
+
     lists = [parse_ingredients(cell) for cell in cells]
-    sides = {
-        "split at commas": [part for cell in cells for part in cell.split(",")],
-        "parse_ingredients": [name for found in lists for name in found.names + found.may_contain],
-    }
-    for side, names in sides.items():
+    split_at_commas = [part for cell in cells for part in cell.split(",")]
+    parsed = [name for found in lists for name in found.names + found.may_contain]
+    readings = {"split at commas": split_at_commas, "parse_ingredients": parsed}
+    for how, names in readings.items():
         known = sum(is_known(name, inventory) for name in names)
-        print(f"{side:<18} {known:>6,} of {len(names):>6,} names known: {known / len(names):.1%}")
-    unknown = Counter(name for name in sides["parse_ingredients"] if not is_known(name, inventory))
-    print("commonest unknown: " + ", ".join(f"{name} ({n})" for name, n in unknown.most_common(12)))
-    print(
-        "cells without a list: "
-        + (
-            ", ".join(
-                f"{n} {reason}"
-                for reason, n in Counter(found.reason for found in lists if found.reason).items()
-            )
-            or "none"
-        )
-    )
+        print(f"{how:<18} {known:>6,} of {len(names):>6,} names known: {known / len(names):.1%}")
+
+    unknown = Counter(name for name in parsed if not is_known(name, inventory))
+    commonest = [f"{name} ({n})" for name, n in unknown.most_common(12)]
+    print(f"commonest unknown: {', '.join(commonest)}")
+    reasons = Counter(found.reason for found in lists if found.reason)
+    without_list = [f"{n} {reason}" for reason, n in reasons.items()]
+    print(f"cells without a list: {', '.join(without_list) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,33 @@
 """How far the labels of the tables agree with each other.
 
-    python -m tests.bench.bench_labels --cosmetics cosmetics.csv --sephora sephora_website_dataset.csv
+    python -m tests.bench.bench_labels --cosmetics cosmetics.csv \\
+        --sephora sephora_website_dataset.csv
 
-Pairs of products with different lists, by how many of their ingredients they share (Jaccard index:
-shared / all of both, order aside), and how often both have the same label: over all pairs, and over
-pairs from one table, each product counting once. It describes the tables and bounds nothing; what
-several labels of the very same list cost whoever knows all lists by heart is said first. Lists that
-are the same up to spelling are one list. Last, LinearSVC on the test side, shown the cells as they
-are, the lists read from them, or the names of the products, the last two also with a word that says
-which table it is from: how much of its error comes from what a list does not say. Both tables need
-a column for the name (Name, name).
+It looks at pairs of products with different lists, by how many of their ingredients they share
+(Jaccard index: shared / all of both, order aside). It says how often both have the same label: over
+all pairs, and over pairs from one table, each product counting once. That describes the tables and
+bounds nothing. What several labels of the very same list cost whoever knows all lists by heart is
+said first. Lists that are the same up to spelling are one list.
+
+Last comes the accuracy of LinearSVC on the test split. It is shown the cells as they are, the lists
+read from them, or the names of the products, the last two also with a word that says which table
+the product is from: how much of its error comes from what a list does not say. Both tables need a
+column for the name (Name, name).
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.products import (
+    LABEL_TABLE,
     SCHEMES,
     SOURCES,
     Product,
@@ -33,80 +38,104 @@ from beautybert.cls.products import (
 )
 from beautybert.cls.report import tfidf_linear_svc
 from beautybert.cls.splits import split_products
-from beautybert.training.seeding import SPLIT, generator_of
 
 NAMES = {"cosmetics": "Name", "sephora": "name"}  # columns
 BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0 + 1e-9)
 
 
 def similar_pairs(products: list[Product]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pairs of products whose lists are not the same and share at least half: first, second,
-    Jaccard index, each (pairs,).
+    """The pairs of products whose lists are not the same and share at least half.
+
+    First product, second product, Jaccard index, each (pairs,).
     """
     from scipy.sparse import csr_matrix
 
-    number: dict[str, int] = {}
-    sets = [
-        sorted(
-            {
-                number.setdefault(name.casefold(), len(number))
-                for name in parse_ingredients(product.text).names
-            }
-        )
-        for product in products
-    ]
-    sizes = np.array([len(names) for names in sets])
-    matrix = csr_matrix(
-        (
-            np.ones(sizes.sum(), dtype=np.float32),
-            np.concatenate(sets),
-            np.concatenate([[0], sizes.cumsum()]),
-        ),
-        shape=(len(sets), len(number)),
-    )
+    column_of: dict[str, int] = {}  # of each ingredient
+    columns: list[list[int]] = []  # of each product's ingredients
+    for product in products:
+        names = {name.casefold() for name in parse_ingredients(product.text).names}
+        columns.append([column_of.setdefault(name, len(column_of)) for name in sorted(names)])
+    sizes = np.array([len(of_product) for of_product in columns])
+    ones = np.ones(sizes.sum(), dtype=np.float32)
+    row_starts = np.concatenate([[0], sizes.cumsum()])
+    shape = (len(products), len(column_of))
+    matrix = csr_matrix((ones, np.concatenate(columns), row_starts), shape=shape)
+
     shared = (matrix @ matrix.T).tocoo()
-    index = shared.data / (sizes[shared.row] + sizes[shared.col] - shared.data)
-    list_of = np.unique([product.key for product in products], return_inverse=True)[1]
-    chosen = (
-        (shared.row != shared.col)
-        & (index >= BANDS[0])
-        & (list_of[shared.row] != list_of[shared.col])
-    )
-    return shared.row[chosen], shared.col[chosen], index[chosen]
+    first, second = shared.row, shared.col
+    jaccard = shared.data / (sizes[first] + sizes[second] - shared.data)
+    list_of = ids_of([product.key for product in products])
+    is_other_list = list_of[first] != list_of[second]
+    chosen = (first != second) & (jaccard >= BANDS[0]) & is_other_list
+    return first[chosen], second[chosen], jaccard[chosen]
+
+
+def ids_of(values: Sequence[str]) -> np.ndarray:
+    """An id for each value, the same for equal values."""
+    return np.unique(values, return_inverse=True)[1]
 
 
 def agreement(first: np.ndarray, same: np.ndarray) -> float:
     """The mean over products of the share of their pairs that agree."""
+    if not len(first):
+        return float("nan")
     pairs = np.bincount(first)
-    return (
-        float((np.bincount(first, weights=same)[pairs > 0] / pairs[pairs > 0]).mean())
-        if len(first)
-        else float("nan")
-    )
+    agreeing = np.bincount(first, weights=same)
+    has_pairs = pairs > 0
+    return float((agreeing[has_pairs] / pairs[has_pairs]).mean())
+
+
+def shown_of(product: Product, tables: dict[str, pd.DataFrame]) -> dict[str, str]:
+    """Each thing that LinearSVC may be shown of a product."""
+    table = tables[product.source]
+    _, _, list_column = SOURCES[product.source]
+    name = table[NAMES[product.source]][product.row]
+    source = f"table_{product.source}"
+    return {
+        "raw cells": table[list_column][product.row],
+        "lists": product.text,
+        "lists and the table": f"{product.text} {source}",
+        "names": name,
+        "names and the table": f"{name} {source}",
+    }
 
 
 def svc_accuracies(
-    sides: dict[str, list[Product]], tables: dict[str, pd.DataFrame]
+    splits: dict[str, list[Product]], tables: dict[str, pd.DataFrame]
 ) -> dict[str, float]:
-    """Accuracy of TF-IDF + LinearSVC on the test side, for each thing that it may be shown of a
-    product.
-    """
-    shown: dict[str, Callable[[Product], str]] = {
-        "raw cells": lambda p: tables[p.source][SOURCES[p.source][2]][p.row],
-        "lists": lambda p: p.text,
-        "lists and the table": lambda p: f"{p.text} table_{p.source}",
-        "names": lambda p: tables[p.source][NAMES[p.source]][p.row],
-        "names and the table": lambda p: (
-            f"{tables[p.source][NAMES[p.source]][p.row]} table_{p.source}"
-        ),
-    }
-    answers, accuracies = {side: [p.label for p in sides[side]] for side in ("train", "test")}, {}
-    for what, show in shown.items():
-        texts = {side: [show(p) for p in sides[side]] for side in answers}
-        accuracies[what] = tfidf_linear_svc(
-            texts["train"], answers["train"], texts["test"], answers["test"]
-        )["accuracy"]
+    """Accuracy of TF-IDF + LinearSVC on the test split, for each thing that it may be shown."""
+    train = [shown_of(product, tables) for product in splits["train"]]
+    test = [shown_of(product, tables) for product in splits["test"]]
+    train_labels = [product.label for product in splits["train"]]
+    test_labels = [product.label for product in splits["test"]]
+    accuracies = {}
+    for what in train[0]:
+        train_texts = [shown[what] for shown in train]
+        test_texts = [shown[what] for shown in test]
+        scores = tfidf_linear_svc(train_texts, train_labels, test_texts, test_labels)
+        assert scores is not None, "this needs scikit-learn (pip install -e '.[test]')"
+        accuracies[what] = scores["accuracy"]
     return accuracies
+
+
+def print_agreement(products: list[Product]) -> None:
+    """The table of one label scheme: a line for each band of similarity."""
+    print("| shared ingredients | products | pairs agree | pairs of one table agree |")
+    print("|---|---|---|---|")
+    all_first, all_second, jaccard = similar_pairs(products)
+    label = ids_of([product.label for product in products])
+    source = ids_of([product.source for product in products])
+    for low, high in pairwise(BANDS):
+        inside = (jaccard >= low) & (jaccard < high)
+        first, second = all_first[inside], all_second[inside]
+        same_label = label[first] == label[second]
+        one_table = source[first] == source[second]
+        agree = agreement(first, same_label)
+        agree_in_table = agreement(first[one_table], same_label[one_table])
+        print(
+            f"| {low:.0%} to {min(high, 1):.0%} | {len(np.unique(first)):,} | {agree:.1%} "
+            f"| {agree_in_table:.1%} |"
+        )
 
 
 def main() -> None:
@@ -117,49 +146,29 @@ def main() -> None:
     parser.add_argument("--cosmetics", default="data/cosmetics.csv")
     parser.add_argument("--sephora", default="data/sephora_website_dataset.csv")
     args = parser.parse_args()
-    everything, counts = read_products(
-        args.cosmetics, args.sephora, "beautybert/cls/tables/labels.csv"
-    )
-    tables = {
-        source: read_table(path, [NAMES[source]])
-        for source, path in (("cosmetics", args.cosmetics), ("sephora", args.sephora))
-    }
+
+    all_products, counts = read_products(args.cosmetics, args.sephora, LABEL_TABLE)
+    all_splits = split_products(all_products, "list", seed=0)
+    paths = {"cosmetics": args.cosmetics, "sephora": args.sephora}
+    tables = {source: read_table(path, [NAMES[source]]) for source, path in paths.items()}
     for scheme in SCHEMES:
-        sides, _ = apply_label_scheme(
-            split_products(everything, "list", generator_of(0, SPLIT)),
-            read_label_map("beautybert/cls/tables/labels.csv", scheme),
-            5,
-            counts,
-        )
-        products = [product for side in sides.values() for product in side]
+        names = read_label_map(LABEL_TABLE, scheme)
+        splits, _ = apply_label_scheme(all_splits, names, 5, counts)
+        products = [product for members in splits.values() for product in members]
         labels_of = defaultdict(set)
         for product in products:
             labels_of[product.key].add(product.label)
         several = sum(len(labels) > 1 for labels in labels_of.values())
+        at_most = len(labels_of) / len(products)
         print(
-            f"\n`{scheme}`: {len(products):,} products with {len(labels_of):,} lists, {several:,} of which have several labels: knowing every list, at most "
-            f"{len(labels_of) / len(products):.1%} could be right\n\n"
-            "| shared ingredients | products | pairs agree | pairs of one table agree |\n|---|---|---|---|"
+            f"\n`{scheme}`: {len(products):,} products with {len(labels_of):,} lists, {several:,} "
+            "of which have several labels: knowing every list, at most "
+            f"{at_most:.1%} could be correct\n"
         )
-        first, second, index = similar_pairs(products)
-        label, source = (
-            np.unique([getattr(product, name) for product in products], return_inverse=True)[1]
-            for name in ("label", "source")
-        )
-        for low, high in zip(BANDS, BANDS[1:]):
-            inside = (index >= low) & (index < high)
-            f, s = first[inside], second[inside]
-            one = source[f] == source[s]
-            same = label[f] == label[s]
-            print(
-                f"| {low:.0%} to {min(high, 1):.0%} | {len(np.unique(f)):,} | {agreement(f, same):.1%} | {agreement(f[one], same[one]):.1%} |"
-            )
-        print(
-            "\nTF-IDF + LinearSVC on "
-            + ", ".join(
-                f"{what} {accuracy:.1%}" for what, accuracy in svc_accuracies(sides, tables).items()
-            )
-        )
+        print_agreement(products)
+        accuracies = svc_accuracies(splits, tables)
+        shown = [f"{what} {accuracy:.1%}" for what, accuracy in accuracies.items()]
+        print(f"\nTF-IDF + LinearSVC on {', '.join(shown)}")
 
 
 if __name__ == "__main__":

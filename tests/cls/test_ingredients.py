@@ -29,8 +29,10 @@ LISTS = [
     ("Water (and) Glycerin (and) Squalane", "Water|Glycerin|Squalane"),
     # names that hold separators
     (
-        "1,2-Hexanediol, Caprylic/Capric Triglyceride, PEG-100 Stearate, Iron Oxides (CI 77491, CI 77492)",
-        "1,2-Hexanediol|Caprylic/Capric Triglyceride|PEG-100 Stearate|Iron Oxides (CI 77491, CI 77492)",
+        "1,2-Hexanediol, Caprylic/Capric Triglyceride, PEG-100 Stearate, "
+        "Iron Oxides (CI 77491, CI 77492)",
+        "1,2-Hexanediol|Caprylic/Capric Triglyceride|PEG-100 Stearate|"
+        "Iron Oxides (CI 77491, CI 77492)",
     ),
     (
         "Water- Caprylyl Glycol- 1-2-Hexanediol- Carbomer",
@@ -50,7 +52,9 @@ LISTS = [
     ),
     # call-outs, headings, notices
     (
-        "-Argan Oil: Softens the look of dry hair.\n-Vitamin E: Helps to protect your scalp, lips, and skin.\n\nWater, Cetearyl Alcohol, Panthenol",
+        "-Argan Oil: Softens the look of dry hair.\n"
+        "-Vitamin E: Helps to protect your scalp, lips, and skin.\n\n"
+        "Water, Cetearyl Alcohol, Panthenol",
         "Water|Cetearyl Alcohol|Panthenol",
     ),
     (
@@ -58,7 +62,8 @@ LISTS = [
         "Water|Kaolin|Talc|Steareth-2",
     ),
     (
-        "-Rose, Apricot, and Lemon Oils: Deliver hydration to the skin.\r\n\r\nSqualane, Rosa Canina Fruit Oil",
+        "-Rose, Apricot, and Lemon Oils: Deliver hydration to the skin.\r\n\r\n"
+        "Squalane, Rosa Canina Fruit Oil",
         "Squalane|Rosa Canina Fruit Oil",
     ),
     ("Shade 1: Mica- Talc- Dimethicone.Shade 2:Mica- Silica- Talc", "Mica|Talc|Dimethicone|Silica"),
@@ -67,7 +72,8 @@ LISTS = [
         "Alcohol|Parfum|Linalool|Water|Glycerin",
     ),
     (
-        "Active Ingredients: Zinc Oxide 7.00% (Sunscreen), Titanium Dioxide 3.2%\n\nInactive Ingredients: Water, Silica",
+        "Active Ingredients: Zinc Oxide 7.00% (Sunscreen), Titanium Dioxide 3.2%\n\n"
+        "Inactive Ingredients: Water, Silica",
         "Zinc Oxide (Sunscreen)|Titanium Dioxide|Water|Silica",
     ),
     (
@@ -84,7 +90,8 @@ LISTS = [
         "Water|Talc|Mica",
     ),
     (
-        "Water, Glycerin, Silica.\n\nClean at Sephora products are formulated without:\n\nSulfates, Parabens, Phthalates",
+        "Water, Glycerin, Silica.\n\nClean at Sephora products are formulated without:\n\n"
+        "Sulfates, Parabens, Phthalates",
         "Water|Glycerin|Silica",
     ),
     ("Argania Spinosa Kernel Oil.", "Argania Spinosa Kernel Oil"),
@@ -93,13 +100,11 @@ LISTS = [
 
 
 @pytest.mark.parametrize("cell, names", LISTS)
-def test_a_list_is_read_whole_in_order_and_without_the_rest(cell, names):
+def test_a_list_is_read_completely_in_order_and_without_the_rest(cell, names):
     ingredients = parse_ingredients(cell)
-    assert (
-        "|".join(ingredients.names) == names
-        and not ingredients.may_contain
-        and not ingredients.reason
-    )
+    assert "|".join(ingredients.names) == names
+    assert not ingredients.may_contain
+    assert not ingredients.reason
 
 
 @pytest.mark.parametrize(
@@ -117,17 +122,13 @@ def test_a_list_is_read_whole_in_order_and_without_the_rest(cell, names):
     ],
 )
 def test_what_a_shade_may_contain_is_kept_apart(block):
-    ingredients = parse_ingredients(
-        "Talc, Mica, Silica"
-        + block.format("Mica, Iron Oxides (CI 77491, CI 77499), CI 75470 (Carmine)")
-    )
+    """Mica is in both parts, so it is certain."""
+    optional = "Iron Oxides (CI 77491, CI 77499), CI 75470 (Carmine)"
+    cell = "Talc, Mica, Silica" + block.format(f"Mica, {optional}")
+    ingredients = parse_ingredients(cell)
     assert ingredients.names == ("Talc", "Mica", "Silica")
-    assert ingredients.may_contain == ("Iron Oxides (CI 77491, CI 77499)", "CI 75470 (Carmine)"), (
-        "Mica is certain"
-    )
-    assert str(ingredients).endswith(
-        ". may contain: Iron Oxides (CI 77491, CI 77499), CI 75470 (Carmine)"
-    )
+    assert ingredients.may_contain == ("Iron Oxides (CI 77491, CI 77499)", "CI 75470 (Carmine)")
+    assert str(ingredients).endswith(f". may contain: {optional}")
 
 
 @pytest.mark.parametrize(
@@ -149,35 +150,25 @@ def test_what_a_shade_may_contain_is_kept_apart(block):
             "text without a list",
         ),
         (
-            "More than a line of creams, we are a part of your life. Through years of research, our founder, Dr. Who, has come "
-            "to see what skin needs, and how to care for it.",
+            "More than a line of creams, we are a part of your life. Through years of research, "
+            "our founder, Dr. Who, has come to see what skin needs, and how to care for it.",
             "text without a list",
         ),
     ],
 )
 def test_a_cell_without_a_list_gives_the_reason(cell, reason):
     ingredients = parse_ingredients(cell)
-    assert ingredients.reason == reason and not ingredients.names and not ingredients.may_contain
+    assert ingredients.reason == reason
+    assert not ingredients.names
+    assert not ingredients.may_contain
 
 
 def test_key_ignores_spelling_and_nothing_else():
     key = parse_ingredients("Water, PEG-8, Mica").key
-    assert (
-        key
-        == parse_ingredients("WATER , Peg-8,mica.").key
-        == parse_ingredients("water - Peg-8 - Mica").key
-    )
-    assert (
-        len(
-            {
-                key,
-                parse_ingredients("PEG-8, Water, Mica").key,
-                parse_ingredients("Water, PEG-8").key,
-                parse_ingredients("Water, PEG-8 [+/- Mica]").key,
-            }
-        )
-        == 4
-    )
+    for same in ("WATER , Peg-8,mica.", "water - Peg-8 - Mica"):
+        assert parse_ingredients(same).key == key
+    others = ("PEG-8, Water, Mica", "Water, PEG-8", "Water, PEG-8 [+/- Mica]")
+    assert len({key, *(parse_ingredients(other).key for other in others)}) == 4
 
 
 @given(st.text(max_size=300))
@@ -185,9 +176,8 @@ def test_key_ignores_spelling_and_nothing_else():
 def test_any_text_gives_names_or_a_reason(cell):
     ingredients = parse_ingredients(cell)
     assert bool(ingredients.names) != bool(ingredients.reason)
-    assert all(
-        name == name.strip() and name for name in ingredients.names + ingredients.may_contain
-    )
+    for name in ingredients.names + ingredients.may_contain:
+        assert name and name == name.strip()
 
 
 def test_reading_what_was_read_changes_nothing():

@@ -1,13 +1,11 @@
 import csv
-import json
 from collections import Counter
-from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.products import (
+    LABEL_TABLE,
     SCHEMES,
     SPLITS,
     Product,
@@ -19,11 +17,8 @@ from beautybert.cls.products import (
     read_products,
     read_table,
 )
-from beautybert.cls.splits import check_no_leakage, check_no_overlap, split_products
-from tests.conftest import ROOT
-
-SAMPLE = ROOT / "data" / "sample"
-LABELS = ROOT / "data" / "labels.csv"
+from beautybert.cls.splits import split_products
+from tests.conftest import SAMPLE
 
 
 def write(path, rows, encoding="utf-8"):
@@ -32,34 +27,24 @@ def write(path, rows, encoding="utf-8"):
     return path
 
 
-def tables(
-    folder,
-    cosmetics,
-    sephora,
-    labels=(
-        ("serum", "Serum", "care"),
-        ("soap", "Soap", "wash"),
-        ("Soap", "Soap", "wash"),
-        ("small", "", ""),
-    ),
-):
-    """The two tables and a label table from (label, brand, list) rows."""
+SOME_LABELS = (
+    ("serum", "Serum", "care"),
+    ("soap", "Soap", "wash"),
+    ("Soap", "Soap", "wash"),
+    ("small", "", ""),
+)
+
+
+def tables(folder, cosmetics, sephora):
+    """The two tables, from (label, brand, list) rows, and a label table of `SOME_LABELS`."""
+    cosmetics_rows = [(label, brand, "1", cell) for label, brand, cell in cosmetics]
+    sephora_rows = [("7", brand, label, cell) for label, brand, cell in sephora]
     return (
         write(
-            folder / "cosmetics.csv",
-            [
-                ("Label", "Brand", "Price", "Ingredients"),
-                *((label, brand, "1", cell) for label, brand, cell in cosmetics),
-            ],
+            folder / "cosmetics.csv", [("Label", "Brand", "Price", "Ingredients"), *cosmetics_rows]
         ),
-        write(
-            folder / "sephora.csv",
-            [
-                ("id", "brand", "category", "ingredients"),
-                *(("7", brand, label, cell) for label, brand, cell in sephora),
-            ],
-        ),
-        write(folder / "labels.csv", [("label", "canonical", "group"), *labels]),
+        write(folder / "sephora.csv", [("id", "brand", "category", "ingredients"), *sephora_rows]),
+        write(folder / "labels.csv", [("label", "canonical", "group"), *SOME_LABELS]),
     )
 
 
@@ -67,104 +52,43 @@ def some_lists(count, start=0):
     return [f"Water, Oil {i}, Acid {i}" for i in range(start, start + count)]
 
 
-@pytest.fixture
-def sample():
-    return read_products(SAMPLE / "cosmetics.csv", SAMPLE / "sephora_website_dataset.csv", LABELS)
+def apply_scheme(products, counts, scheme, label_table=LABEL_TABLE, by="list"):
+    """The products of a run with --labels `scheme`, as train_cls.py makes them."""
+    splits = split_products(products, by, 0)
+    return apply_label_scheme(splits, read_label_map(label_table, scheme), 5, counts)
 
 
-def relabelled(products, counts, scheme, label_table=LABELS, min_per_label=5, by="list", seed=0):
-    """As train_cls.py does it."""
-    return apply_label_scheme(
-        split_products(products, by, np.random.default_rng(seed)),
-        read_label_map(label_table, scheme),
-        min_per_label,
-        counts,
-    )
+# ---- reading -----------------------------------------------------------------------------------
 
 
-def test_text_and_label_of_a_record_are_those_of_its_row_in_the_file(sample):
-    """Read again by hand: no list may ever stand beside the label of another row."""
-    raw = {
+def test_text_and_label_of_a_record_are_those_of_its_row_in_the_file(sample_products):
+    """Read again by hand: no list may ever be beside the label of another row."""
+    columns = {
         "cosmetics": ("cosmetics.csv", "Label", "Ingredients"),
         "sephora": ("sephora_website_dataset.csv", "category", "ingredients"),
     }
-    rows = {
-        source: list(csv.DictReader(open(SAMPLE / name, encoding="utf-8-sig", newline="")))
-        for source, (name, _, _) in raw.items()
-    }
-    sides = split_products(sample[0], "list", np.random.default_rng(0))
-    products = [product for side in sides.values() for product in side]
-    assert len(products) == len(sample[0]) > 600
+    rows = {}
+    for source, (name, _, _) in columns.items():
+        with open(SAMPLE / name, encoding="utf-8-sig", newline="") as file:
+            rows[source] = list(csv.DictReader(file))
+    splits = split_products(sample_products[0], "list", 0)
+    products = [product for split in splits.values() for product in split]
+    assert len(products) == len(sample_products[0]) > 600
     for product in products:
-        _, label, cell = raw[product.source]
-        assert rows[product.source][product.row][label] == product.label
-        assert str(parse_ingredients(rows[product.source][product.row][cell])) == product.text
+        _, label_column, list_column = columns[product.source]
+        row = rows[product.source][product.row]
+        assert row[label_column] == product.label
+        assert str(parse_ingredients(row[list_column])) == product.text
 
 
 @pytest.mark.parametrize("by", ["list", "brand"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_row_is_used_or_counted(sample, scheme, by):
-    sides, counts = relabelled(*sample, scheme, by=by)
-    assert (
-        sum(counts.rows.values())
-        == 240 + 755
-        == sum(map(len, sides.values())) + sum(counts.dropped.values())
-        and min(counts.dropped.values()) >= 0
-    )
-    assert f"995 rows (240 cosmetics, 755 sephora), {sum(map(len, sides.values()))} used" in str(
-        counts
-    )
-
-
-def test_a_split_by_brand_counts_the_lists_that_it_leaves_out():
-    """One list that every brand sells: it stays in training alone."""
-    products = [
-        Product(
-            "cosmetics",
-            i,
-            f"brand {i // 4}",
-            "",
-            "common" if i % 4 == 0 else f"list {i}",
-            "ab"[i % 2],
-        )
-        for i in range(80)
-    ]
-    sides = split_products(products, "brand", np.random.default_rng(0))
-    left_out = 80 - sum(map(len, sides.values()))
-    assert (
-        left_out
-        == sum(p.key == "common" for p in products) - sum(p.key == "common" for p in sides["train"])
-        > 0
-    )
-    _, counts = apply_label_scheme(
-        sides, {"a": "a", "b": "b"}, 5, ProductCounts(rows=Counter(cosmetics=80))
-    )
-    repeats = sum(p.key == "common" for p in sides["train"]) - 1
-    assert +counts.dropped == Counter(
-        {
-            "list that training has under another brand": left_out,
-            "same list and label again": repeats,
-        }
-    )
-
-
-def test_a_list_is_on_the_same_side_under_every_scheme(sample):
-    sides = {scheme: relabelled(*sample, scheme)[0] for scheme in SCHEMES}
-    for side in SPLITS:
-        full, canonical, group = (
-            {(p.source, p.row) for p in sides[scheme][side]} for scheme in SCHEMES
-        )
-        keys = {
-            key
-            for scheme in SCHEMES
-            for other in SPLITS
-            if other != side
-            for key in (p.key for p in sides[scheme][other])
-        }
-        assert (
-            len(full & canonical & group) > 40
-            and not {p.key for scheme in SCHEMES for p in sides[scheme][side]} & keys
-        )
+def test_every_row_is_used_or_counted(sample_products, scheme, by):
+    splits, counts = apply_scheme(*sample_products, scheme, by=by)
+    num_used = sum(map(len, splits.values()))
+    assert counts.rows.total() == 240 + 755 == num_used + counts.dropped.total()
+    assert min(counts.dropped.values()) >= 0
+    assert f"995 rows (240 cosmetics, 755 sephora), {num_used} used" in str(counts)
 
 
 def test_drops_are_what_they_are_called(tmp_path):
@@ -181,10 +105,10 @@ def test_drops_are_what_they_are_called(tmp_path):
     files = tables(tmp_path, cosmetics, sephora)
     products, counts = read_products(*files)
     assert counts.dropped == {"no list given": 1, "same list and label again": 1, "empty": 1}
-    sides, counts = relabelled(
-        products, counts, "canonical", files[2]
-    )  # soap and Soap have become one label, and their list one product
-    assert counts.dropped == {
+
+    # soap and Soap become one label, and a list of both one product
+    splits, canonical_counts = apply_scheme(products, counts, "canonical", files[2])
+    assert canonical_counts.dropped == {
         "no list given": 1,
         "same list and label again": 3,
         "label is no product type": 1,
@@ -192,114 +116,40 @@ def test_drops_are_what_they_are_called(tmp_path):
         "label with too few lists": 0,
         "list that training has under another brand": 0,
     }
-    assert ", 0 " not in str(counts)
-    assert Counter(product.label for products in sides.values() for product in products) == {
-        "Serum": 20,
-        "Soap": 20,
-    }
-    products, counts = read_products(*files)
-    sides, counts = relabelled(products, counts, "full", files[2])
-    assert (
-        counts.rare == {"soap": 2, "small": 1}
-        and label_list(sides) == ["Soap", "serum"]
-        and "soap (2)" in str(counts)
-    )
+    assert ", 0 " not in str(canonical_counts)
+    labels = Counter(product.label for products in splits.values() for product in products)
+    assert labels == {"Serum": 20, "Soap": 20}
+
+    splits, full_counts = apply_scheme(products, counts, "full", files[2])
+    assert full_counts.rare == {"soap": 2, "small": 1}
+    assert label_list(splits) == ["Soap", "serum"]
+    assert "soap (2)" in str(full_counts)
 
 
 def test_the_same_cell_in_other_lines_or_separators_is_the_same_list(tmp_path):
     """Whatever is read from each: linked directly, or through a third."""
-    assert (
-        len(set(duplicate_groups([("a", "1"), ("a", "2"), ("b", "2"), ("b", "3")]))) == 1
-        and len(set(duplicate_groups([("a", "1"), ("b", "2")]))) == 2
-    )
-    one, other = "Orion:\nTalc, Mica, Silica", "Orion:Talc, Mica, Silica"
+    linked = duplicate_groups([("a", "1"), ("a", "2"), ("b", "2"), ("b", "3")])
+    assert len(set(linked)) == 1
+    apart = duplicate_groups([("a", "1"), ("b", "2")])
+    assert len(set(apart)) == 2
+
+    cells = ["Orion:\nTalc, Mica, Silica", "Orion:Talc, Mica, Silica", "Orion Talc - Mica - Silica"]
     assert parse_ingredients("Orion Talc, Mica").key != parse_ingredients("Orion:\nTalc, Mica").key
-    cells = [one, other, "Orion Talc - Mica - Silica"]
-    products, _ = read_products(
-        *tables(
-            tmp_path,
-            [("serum", "a", cell) for cell in some_lists(6)],
-            [("Soap", "a", cell) for cell in some_lists(6, 10)]
-            + [(label, "a", cell) for label, cell in zip(("Soap", "serum", "soap"), cells)],
-        )
-    )
-    assert len({product.key for product in products if "Talc" in product.text}) == 1
+    cosmetics = [("serum", "a", cell) for cell in some_lists(6)]
+    sephora = [("Soap", "a", cell) for cell in some_lists(6, 10)]
+    for label, cell in zip(("Soap", "serum", "soap"), cells, strict=True):
+        sephora.append((label, "a", cell))
+    products, _ = read_products(*tables(tmp_path, cosmetics, sephora))
+    with_talc = [product for product in products if "Talc" in product.text]
+    assert len(with_talc) == 3
+    assert len({product.key for product in with_talc}) == 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "latin-1"])
 def test_tables_are_read_in_the_encodings_of_the_wild(tmp_path, encoding):
-    path = write(
-        tmp_path / "x.csv",
-        [("Label", "text"), ("crème", "line one\nline two, Crème"), ("NA", "")],
-        encoding,
-    )
-    table = read_table(path, ("Label", "text"))
-    assert table.to_numpy().tolist() == [["crème", "line one\nline two, Crème"], ["NA", ""]]
-
-
-@pytest.mark.parametrize("by", ["list", "brand"])
-def test_no_list_and_no_brand_stands_on_two_sides_for_twenty_seeds(sample, by):
-    for seed in range(20):
-        sides = split_products(sample[0], by, np.random.default_rng(seed))
-        for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
-            assert not {p.key for p in sides[one]} & {p.key for p in sides[other]}
-            assert by == "list" or not {p.brand for p in sides[one]} & {
-                p.brand for p in sides[other]
-            }
-        assert {p.label for p in sides["valid"]} | {p.label for p in sides["test"]} <= {
-            p.label for p in sides["train"]
-        }
-        assert "lists on two sides 0, labels without training 0" in check_no_overlap(sides, by)
-
-
-def test_a_split_is_seeded_stratified_and_near_its_shares(sample):
-    one, same, other = (
-        split_products(sample[0], "list", np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
-    assert one == same and {p.row for p in one["test"]} != {p.row for p in other["test"]}
-    total = len(sample[0])
-    assert [len(one[side]) / total for side in ("train", "valid", "test")] == pytest.approx(
-        [0.8, 0.1, 0.1], abs=0.01
-    )
-    assert sum(map(len, one.values())) == total
-    for label, n in Counter(p.label for p in sample[0]).items():
-        assert abs(sum(p.label == label for p in one["test"]) - 0.1 * n) <= 1.5
-
-
-def test_a_leak_is_an_assertion(sample):
-    sides = split_products(sample[0], "list", np.random.default_rng(0))
-    sides["test"] = sides["test"] + sides["train"][:1]
-    with pytest.raises(AssertionError):
-        check_no_overlap(sides, "list")
-
-
-def test_the_label_table_knows_every_label_once_and_says_why_one_is_dropped():
-    maps = {scheme: read_label_map(LABELS, scheme) for scheme in SCHEMES}
-    assert all(len(labels) == 149 for labels in maps.values()) and all(
-        label == name for label, name in maps["full"].items()
-    )
-    canonical, group = (
-        {name for name in maps[scheme].values() if name} for scheme in ("canonical", "group")
-    )
-    assert 60 < len(canonical) < 100 and 10 <= len(group) <= 16
-    table = read_table(LABELS, ("label", "canonical", "dropped"))
-    assert ((table["canonical"] == "") == (table["dropped"] != "")).all(), (
-        "a reason for each dropped label and for no other"
-    )
-    for one, other in (
-        ("Moisturizer", "Moisturizers"),
-        ("Eye cream", "Eye Creams & Treatments"),
-        ("Makeup & Travel Cases", "Makeup Bags & Travel Cases"),
-    ):
-        assert maps["canonical"][one] == maps["canonical"][other]
-    assert not any(
-        maps["canonical"][label] for label in ("Mini Size", "Value & Gift Sets", "no category")
-    )
-    families = {}
-    for label, name in maps["canonical"].items():
-        assert (
-            not name or families.setdefault(name, maps["group"][label]) == maps["group"][label]
-        ), f"{name} in two groups"
+    rows = [["crème", "line one\nline two, Crème"], ["NA", ""]]
+    path = write(tmp_path / "x.csv", [("Label", "text"), *rows], encoding)
+    assert read_table(path, ("Label", "text")).to_numpy().tolist() == rows
 
 
 GOOD = (
@@ -314,7 +164,8 @@ GOOD = (
         (
             [("cream", "a", "Water, Oil")],
             GOOD[1],
-            "cosmetics.csv: label 'cream' is not in .*labels.csv; add a line with its canonical name and group there",
+            "cosmetics.csv: label 'cream' is not in .*labels.csv; add a line with its canonical "
+            "name and group there",
         ),
         (
             [("serum", "a", "No Info")],
@@ -330,57 +181,99 @@ def test_tables_that_cannot_be_used_are_named(tmp_path, cosmetics, sephora, mess
 
 
 def test_missing_broken_and_foreign_files_are_named(tmp_path):
-    cosmetics, sephora, labels = tables(tmp_path, *GOOD)
-    with pytest.raises(
-        ValueError,
-        match="sephora.csv has no column Label, Brand, Ingredients; it has id, brand, category, ingredients",
-    ):
+    _, sephora, labels = tables(tmp_path, *GOOD)
+    message = (
+        "sephora.csv has no column Label, Brand, Ingredients; it has id, brand, category, "
+        "ingredients"
+    )
+    with pytest.raises(ValueError, match=message):
         read_products(sephora, sephora, labels)
     with pytest.raises(ValueError, match="nowhere.csv: no such file"):
         read_products(tmp_path / "nowhere.csv", sephora, labels)
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(ValueError, match="empty.csv is no readable CSV"):
         read_table(tmp_path / "empty.csv", ())
-    twice = write(
-        tmp_path / "twice.csv", [("label", "canonical", "group"), ("a", "A", "x"), ("a", "B", "x")]
-    )
-    with pytest.raises(ValueError, match="label 'a' stands there twice"):
+    rows = [("label", "canonical", "group"), ("a", "A", "x"), ("a", "B", "x")]
+    twice = write(tmp_path / "twice.csv", rows)
+    with pytest.raises(ValueError, match="label 'a' is there twice"):
         read_label_map(twice, "full")
 
 
-def test_a_model_that_was_pretrained_on_held_out_lists_is_refused(tmp_path):
-    lists = tmp_path / "train_lists.txt"
-    lists.write_text("Water, Oil\nTalc, Mica\n")
-    (tmp_path / "run.json").write_text(
-        json.dumps({"config": {"data": ["gone.txt", "products.json.gz", str(lists)]}})
-    )
-    product = Product("sephora", 0, "", "water,  OIL.", "", "a")
-    check_no_leakage(
-        tmp_path, [replace(product, text="Water"), replace(product, text="Oil, Water")]
-    )
-    with pytest.raises(
-        ValueError,
-        match="was trained on .*train_lists.txt, which holds 1 lists of this run's validation and test sides; use the --split and --split-seed",
-    ):
-        check_no_leakage(tmp_path, [product])
-    later = tmp_path / "later" / "still"
-    later.mkdir(parents=True)
-    (later.parent / "run.json").write_text(
-        json.dumps({"config": {"data": [], "init": str(tmp_path)}})
-    )
-    (later / "run.json").write_text(json.dumps({"config": {"init": str(later.parent)}}))
-    with pytest.raises(ValueError, match=f"^{tmp_path} was trained on"):  # a model of a model
-        check_no_leakage(later, [product])
-    (tmp_path / "run.json").write_text(json.dumps({"config": {"init": str(later)}}))
-    lists.unlink()
-    check_no_leakage(later, [product])
-    check_no_leakage(tmp_path / "no-run", [product])
-    for foreign in ("[1]", '{"config": 3}', "{"):
-        (tmp_path / "run.json").write_text(foreign)
-        check_no_leakage(tmp_path, [product])
+# ---- label schemes -----------------------------------------------------------------------------
 
 
-def numbered(*labels):
+def test_a_split_by_brand_counts_the_lists_that_it_leaves_out():
+    """One list that every brand sells: it stays in training alone."""
+    products = []
+    for i in range(80):
+        key = "common" if i % 4 == 0 else f"list {i}"
+        products.append(Product("cosmetics", i, f"brand {i // 4}", "", key, "ab"[i % 2]))
+    splits = split_products(products, "brand", 0)
+    num_left_out = 80 - sum(map(len, splits.values()))
+    num_common = sum(product.key == "common" for product in products)
+    num_trained = sum(product.key == "common" for product in splits["train"])
+    assert num_left_out == num_common - num_trained > 0
+    counts = ProductCounts(rows=Counter(cosmetics=80))
+    _, counts = apply_label_scheme(splits, {"a": "a", "b": "b"}, 5, counts)
+    assert +counts.dropped == {
+        "list that training has under another brand": num_left_out,
+        "same list and label again": num_trained - 1,
+    }
+
+
+def test_a_list_is_in_the_same_split_under_every_scheme(sample_products):
+    by_scheme = {scheme: apply_scheme(*sample_products, scheme)[0] for scheme in SCHEMES}
+    in_all = {split: [] for split in SPLITS}  # the rows of each scheme
+    keys = {split: set() for split in SPLITS}  # of all schemes together
+    for splits in by_scheme.values():
+        for split, products in splits.items():
+            in_all[split].append({(product.source, product.row) for product in products})
+            keys[split] |= {product.key for product in products}
+    for split in SPLITS:
+        assert len(set.intersection(*in_all[split])) > 40
+        for other in SPLITS:
+            assert split == other or not keys[split] & keys[other]
+
+
+def test_the_label_table_knows_every_label_once_and_says_why_one_is_dropped():
+    maps = {scheme: read_label_map(LABEL_TABLE, scheme) for scheme in SCHEMES}
+    assert all(len(labels) == 149 for labels in maps.values())
+    assert all(label == name for label, name in maps["full"].items())
+    assert 60 < len(set(maps["canonical"].values()) - {""}) < 100
+    assert 10 <= len(set(maps["group"].values()) - {""}) <= 16
+    table = read_table(LABEL_TABLE, ("label", "canonical", "dropped"))
+    has_reason = table["dropped"] != ""
+    assert ((table["canonical"] == "") == has_reason).all(), "a reason for each that is dropped"
+
+
+@pytest.mark.parametrize(
+    "label, other",
+    [
+        ("Moisturizer", "Moisturizers"),
+        ("Eye cream", "Eye Creams & Treatments"),
+        ("Makeup & Travel Cases", "Makeup Bags & Travel Cases"),
+    ],
+)
+def test_labels_of_one_meaning_have_one_canonical_name(label, other):
+    names = read_label_map(LABEL_TABLE, "canonical")
+    assert names[label] == names[other]
+
+
+@pytest.mark.parametrize("label", ["Mini Size", "Value & Gift Sets", "no category"])
+def test_labels_that_are_no_product_type_have_no_canonical_name(label):
+    assert read_label_map(LABEL_TABLE, "canonical")[label] == ""
+
+
+def test_a_canonical_name_belongs_to_one_group():
+    canonical, group = (read_label_map(LABEL_TABLE, scheme) for scheme in ("canonical", "group"))
+    group_of = {}
+    for label, name in canonical.items():
+        if name:
+            assert group_of.setdefault(name, group[label]) == group[label], name
+
+
+def numbered(labels):
+    """A product of one brand for each letter, each with its own list."""
     return [
         Product("cosmetics", i, "", f"text {i}", f"text {i}", label)
         for i, label in enumerate(labels)
@@ -388,35 +281,36 @@ def numbered(*labels):
 
 
 @pytest.mark.parametrize(
-    "products, by, min_per_label, message",
+    "labels, by, min_per_label, message",
     [
         (
-            numbered(*["a", "b"] * 20),
+            "ab" * 20,
             "brand",
             5,
-            "40 products leave valid and test empty: more lists are needed, with --split brand more brands",
+            "40 products leave valid and test empty: more lists are needed, with --split brand "
+            "more brands",
         ),
         (
-            numbered(*["a", "b"] * 3),
+            "ab" * 3,
             "list",
             3,
             "6 products leave (valid|test|valid and test) empty: more lists are needed",
         ),
         (
-            numbered(*["a"] * 9, *["b"] * 2),
+            "a" * 9 + "b" * 2,
             "list",
             1,
-            r"too few lists for 3 sides: 'b' \(2\); raise --min-per-label to 3",
+            r"too few lists for 3 splits: 'b' \(2\); raise --min-per-label to 3",
         ),
         (
-            numbered(*["a"] * 9, *["b"] * 2),
+            "a" * 9 + "b" * 2,
             "list",
             3,
             r"only 1 label\(s\) with at least --min-per-label 3 lists",
         ),
     ],
 )
-def test_labels_and_sides_that_are_too_small_are_named(products, by, min_per_label, message):
-    sides = split_products(products, by, np.random.default_rng(0))
+def test_labels_and_splits_that_are_too_small_are_named(labels, by, min_per_label, message):
+    splits = split_products(numbered(labels), by, 0)
     with pytest.raises(ValueError, match=message):
-        apply_label_scheme(sides, {"a": "a", "b": "b"}, min_per_label, ProductCounts())
+        apply_label_scheme(splits, {"a": "a", "b": "b"}, min_per_label, ProductCounts())

@@ -11,41 +11,38 @@ def test_majority_is_that_of_training():
 
 def test_the_linear_model_learns_from_training_and_is_judged_on_test():
     pytest.importorskip("sklearn")
-    texts, labels = ["water, sulfate", "wax, carmine"] * 20, ["shampoo", "lipstick"] * 20
-    assert tfidf_linear_svc(
-        texts, labels, ["sulfate, mint", "carmine"], ["shampoo", "lipstick"]
-    ) == {"accuracy": 1.0, "macro_f1": 1.0}
-    assert (
-        tfidf_linear_svc(texts, labels, ["sulfate", "carmine"], ["lipstick", "lipstick"])[
-            "accuracy"
-        ]
-        == 0.5
-    )
+    texts = ["water, sulfate", "wax, carmine"] * 20
+    labels = ["shampoo", "lipstick"] * 20
+    scores = tfidf_linear_svc(texts, labels, ["sulfate, mint", "carmine"], ["shampoo", "lipstick"])
+    assert scores == {"accuracy": 1.0, "macro_f1": 1.0}
+    scores = tfidf_linear_svc(texts, labels, ["sulfate", "carmine"], ["lipstick", "lipstick"])
+    assert scores["accuracy"] == 0.5
 
 
-def test_logistic_regression_is_judged_by_its_probabilities():
+MARKS = {
+    "shampoo": "sulfate",
+    "lipstick": "carmine",
+    "perfume": "linalool",
+    "sunscreen": "avobenzone",
+}
+TEXTS = [f"water, {mark}" for mark in MARKS.values()] * 20
+LABELS = list(MARKS) * 20
+
+
+def test_logistic_regression_is_judged_label_by_label():
     pytest.importorskip("sklearn")
-    marks = {
-        "shampoo": "sulfate",
-        "lipstick": "carmine",
-        "perfume": "linalool",
-        "sunscreen": "avobenzone",
-    }
-    texts, labels = [f"water, {mark}" for mark in marks.values()] * 20, list(marks) * 20
-    report = tfidf_logistic_regression(
-        texts,
-        labels,
-        ["sulfate", "carmine", "linalool", "avobenzone"],
-        ["shampoo", "lipstick", "perfume", "shampoo"],
-    )
-    assert (
-        report["accuracy"] == 0.75
-        and report["per_class"]["shampoo"]["recall"] == 0.5
-        and report["per_class"]["sunscreen"]["precision"] == 0.0
-    )
-    sure = tfidf_logistic_regression(texts, labels, ["sulfate", "carmine"], ["shampoo", "lipstick"])
-    assert (
-        sure["accuracy"] == 1.0
-        and sure["loss"] < 0.3
-        and abs(sure["ece"] - (1 - math.exp(-sure["loss"]))) < 0.05
-    ), "log-probabilities are logits"
+    test_labels = ["shampoo", "lipstick", "perfume", "shampoo"]
+    report = tfidf_logistic_regression(TEXTS, LABELS, list(MARKS.values()), test_labels)
+    assert report["accuracy"] == 0.75
+    assert report["per_class"]["shampoo"]["recall"] == 0.5
+    assert report["per_class"]["sunscreen"]["precision"] == 0.0
+
+
+def test_log_probabilities_of_logistic_regression_are_its_logits():
+    pytest.importorskip("sklearn")
+    test_labels = ["shampoo", "lipstick"]
+    report = tfidf_logistic_regression(TEXTS, LABELS, ["sulfate", "carmine"], test_labels)
+    assert report["accuracy"] == 1.0
+    assert report["loss"] < 0.3
+    confidence = math.exp(-report["loss"])
+    assert abs(report["ece"] - (1 - confidence)) < 0.05
