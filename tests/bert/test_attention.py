@@ -1,70 +1,76 @@
 import pytest
 import torch
 
-from beautybert import attention
+from beautybert.bert import attention
 from beautybert.bert.attention import PackedLengths, attend
 from tests.conftest import masked_attention
 
 
-def reference(q, k, v, lengths):
+def reference(q, k, v, seqlens):
     """One full attention matrix over all tokens, other documents masked out by hand."""
-    document = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    document = torch.repeat_interleave(torch.arange(len(seqlens)), torch.tensor(seqlens))
     return masked_attention(q, k, v, document[:, None] != document[None, :])
 
 
-@pytest.mark.parametrize("lengths", [[7], [1, 1, 1], [3, 3, 8, 8, 8, 2], [5, 1, 9, 1, 5]])
-def test_attend_equals_block_diagonal_attention_with_its_gradients(lengths):
+@pytest.mark.parametrize("seqlens", [[7], [1, 1, 1], [3, 3, 8, 8, 8, 2], [5, 1, 9, 1, 5]])
+def test_attend_equals_block_diagonal_attention_with_its_gradients(seqlens):
     torch.manual_seed(0)
-    q, k, v = (
-        torch.randn(sum(lengths), 3, 8, dtype=torch.float64, requires_grad=True) for _ in range(3)
-    )
-    upstream = torch.randn(sum(lengths), 3, 8, dtype=torch.float64)
-    gradients = []
-    for out in (attend(q, k, v, PackedLengths.of(lengths)), reference(q, k, v, lengths)):
-        gradients.append((out, *torch.autograd.grad(out, (q, k, v), upstream)))
-    for ours, theirs in zip(*gradients):
-        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+    shape = (sum(seqlens), 3, 8)
+    qkv = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    upstream = torch.randn(shape, dtype=torch.float64)
+    results = []
+    for out in (attend(*qkv, PackedLengths.of(seqlens)), reference(*qkv, seqlens)):
+        results.append((out, *torch.autograd.grad(out, qkv, upstream)))
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-12, rtol=0)
 
 
-def test_segments_hold_the_boundaries_of_the_documents():
+def test_packed_lengths_hold_the_boundaries_of_the_documents():
     lengths = PackedLengths.of([2, 5, 1])
-    assert lengths.cu_seqlens.tolist() == [0, 2, 7, 8] and lengths.cu_seqlens.dtype == torch.int32
+    assert lengths.cu_seqlens.tolist() == [0, 2, 7, 8]
+    assert lengths.cu_seqlens.dtype == torch.int32
+    assert lengths.seqlens == (2, 5, 1)
+    assert lengths.max_seqlen == 5
 
 
-def test_the_path_is_named_as_attend_takes_it(monkeypatch):
+@pytest.mark.parametrize(
+    "dtype, head_size, suits",
+    [
+        (torch.bfloat16, 64, True),
+        (torch.bfloat16, 36, False),
+        (torch.float32, 64, False),
+        (torch.float16, 512, False),
+    ],
+)
+def test_the_backend_is_named_as_attend_takes_it(monkeypatch, dtype, head_size, suits):
     monkeypatch.setattr(attention, "has_flash", lambda device: True)
     monkeypatch.setattr(attention, "varlen_attn", lambda q, *rest: q)
-    for dtype, K in (
-        (torch.bfloat16, 64),
-        (torch.bfloat16, 36),
-        (torch.float32, 64),
-        (torch.float16, 512),
-    ):
-        q, device = torch.randn(5, 2, K).to(dtype), torch.device("cpu")
-        taken = attend(q, q, q, PackedLengths.of([2, 3])) is q
-        assert (
-            taken
-            == (attention.attention_path(device, dtype, K) == "the flash kernel")
-            == (dtype == torch.bfloat16 and K == 64)
-        )
-    assert attention.attention_path(torch.device("cuda"), None, 64) == "runs of equal length"
+    q = torch.randn(5, 2, head_size).to(dtype)
+    took_kernel = attend(q, q, q, PackedLengths.of([2, 3])) is q
+    name = attention.backend_name(torch.device("cpu"), dtype, head_size)
+    assert took_kernel == suits
+    assert name == ("the varlen flash kernel" if suits else "SDPA over same-length groups")
+
+
+def test_the_backend_without_autocast_is_sdpa(monkeypatch):
+    monkeypatch.setattr(attention, "has_flash", lambda device: True)
+    name = attention.backend_name(torch.device("cuda"), None, 64)
+    assert name == "SDPA over same-length groups"
 
 
 @pytest.mark.skipif(
     not torch.cuda.is_available() or attention.varlen_attn is None,
     reason="needs a GPU and torch with varlen attention",
 )
-def test_flash_kernel_equals_attention_by_runs():
+def test_flash_kernel_equals_sdpa_over_groups():
     torch.manual_seed(0)
-    lengths = [3, 3, 40, 127, 1]
-    q, k, v = (
-        torch.randn(sum(lengths), 4, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
-        for _ in range(3)
-    )
-    upstream = torch.randn_like(q)
-    lengths = PackedLengths.of(lengths, "cuda")
+    seqlens = [3, 3, 40, 127, 1]
+    options = {"device": "cuda", "dtype": torch.bfloat16, "requires_grad": True}
+    qkv = [torch.randn(sum(seqlens), 4, 64, **options) for _ in range(3)]
+    upstream = torch.randn_like(qkv[0])
+    lengths = PackedLengths.of(seqlens, "cuda")
     results = []
-    for out in (attend(q, k, v, lengths), attention._attend_by_runs(q, k, v, lengths)):
-        results.append((out, *torch.autograd.grad(out, (q, k, v), upstream)))
-    for kernel, runs in zip(*results):
-        torch.testing.assert_close(kernel, runs, atol=3e-2, rtol=3e-2)
+    for out in (attend(*qkv, lengths), attention._sdpa_over_groups(*qkv, lengths)):
+        results.append((out, *torch.autograd.grad(out, qkv, upstream)))
+    for kernel, groups in zip(*results, strict=True):
+        torch.testing.assert_close(kernel, groups, atol=3e-2, rtol=3e-2)

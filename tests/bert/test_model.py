@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 
-from beautybert import attention
+from beautybert.bert import attention
 from beautybert.bert.attention import PackedLengths, attend
 from beautybert.bert.model import (
     HEADS,
@@ -28,14 +28,29 @@ from tests.conftest import TINY, masked_attention
 SMALL = replace(TINY, vocab_size=120, hidden_dropout_prob=0.0)
 
 
-def flat(lengths, vocab_size=120):
+def packed(seqlens, vocab_size=120):
     """Random documents: ids (N,), positions (N,), lengths."""
-    ids = torch.randint(5, vocab_size, (sum(lengths),))
-    return (
-        ids,
-        torch.cat([torch.arange(length) for length in lengths]),
-        PackedLengths.of(lengths),
-    )
+    ids = torch.randint(5, vocab_size, (sum(seqlens),))
+    positions = torch.cat([torch.arange(length) for length in seqlens])
+    return ids, positions, PackedLengths.of(seqlens)
+
+
+def padded(ids, seqlens):
+    """Packed documents (N,) as others take them: ids (B, T) and their 0/1 mask (B, T)."""
+    rows = torch.zeros(len(seqlens), max(seqlens), dtype=torch.long)
+    mask = torch.zeros_like(rows)
+    for row, document in enumerate(ids.split(list(seqlens))):
+        rows[row, : len(document)] = document
+        mask[row, : len(document)] = 1
+    return rows, mask
+
+
+def check_gradients(ours, theirs):
+    """Every parameter of ours has the gradient of theirs of that name."""
+    expected = {name: p.grad for name, p in theirs.named_parameters()}
+    for name, parameter in ours.named_parameters():
+        gap = (parameter.grad - expected[name]).abs().max()
+        assert gap <= 1e-5, name
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -59,31 +74,18 @@ def test_logits_and_every_gradient_equal_those_of_transformers(seed):
     ours = BertForMaskedLM(config).eval()
     load_weights(ours, canonical_keys(theirs.state_dict())[0])
 
-    lengths = sorted(rng.randint(1, 24) for _ in range(rng.randint(1, 6)))
-    padded, mask = (
-        torch.zeros(len(lengths), max(lengths), dtype=torch.long),
-        torch.zeros(len(lengths), max(lengths), dtype=torch.long),
-    )
-    ids, positions, lengths = flat(lengths, config.vocab_size)
-    for row, document in enumerate(ids.split(lengths)):
-        padded[row, : len(document)], mask[row, : len(document)] = document, 1
+    seqlens = sorted(rng.randint(1, 24) for _ in range(rng.randint(1, 6)))
+    ids, positions, lengths = packed(seqlens, config.vocab_size)
+    rows, mask = padded(ids, seqlens)
     chosen = torch.randperm(len(ids))[: rng.randint(1, len(ids))]
     targets = torch.randint(0, config.vocab_size, chosen.shape)
 
     logits = ours(ids, positions, lengths, chosen)
-    expected = theirs(input_ids=padded, attention_mask=mask).logits[mask.bool()][chosen]
+    expected = theirs(input_ids=rows, attention_mask=mask).logits[mask.bool()][chosen]
     assert (logits - expected).abs().max() < 1e-5
     for out in (logits, expected):
         F.cross_entropy(out, targets).backward()
-    their_gradients = {name: p.grad for name, p in theirs.named_parameters()}
-    for name, parameter in ours.named_parameters():
-        torch.testing.assert_close(
-            parameter.grad,
-            their_gradients[name],
-            atol=1e-5,
-            rtol=0,
-            msg=lambda text: f"{name}: {text}",
-        )
+    check_gradients(ours, theirs)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -91,92 +93,76 @@ def test_pooler_head_and_its_gradients_equal_those_of_transformers(seed):
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(seed)
     config = replace(SMALL, num_attention_heads=2)
-    theirs = transformers.BertForSequenceClassification(
-        transformers.BertConfig(**config.to_dict(), num_labels=9)
-    ).eval()
+    their_config = transformers.BertConfig(**config.to_dict(), num_labels=9)
+    theirs = transformers.BertForSequenceClassification(their_config).eval()
     for parameter in theirs.parameters():
         nn.init.normal_(parameter, std=0.2)
     ours = BertForSequenceClassification(config, 9).eval()
     load_weights(ours, canonical_keys(theirs.state_dict())[0])
-    lengths = [3, 8, 8, 21]
-    ids, positions, lengths = flat(lengths)
-    padded, mask = torch.zeros(4, 21, dtype=torch.long), torch.zeros(4, 21, dtype=torch.long)
-    for row, document in enumerate(ids.split(lengths)):
-        padded[row, : len(document)], mask[row, : len(document)] = document, 1
-    logits, expected = (
-        ours(ids, positions, lengths),
-        theirs(input_ids=padded, attention_mask=mask).logits,
-    )
+
+    seqlens = [3, 8, 8, 21]
+    ids, positions, lengths = packed(seqlens)
+    rows, mask = padded(ids, seqlens)
+    logits = ours(ids, positions, lengths)
+    expected = theirs(input_ids=rows, attention_mask=mask).logits
     assert (logits - expected).abs().max() < 1e-5
     for out in (logits, expected):
         F.cross_entropy(out, torch.tensor([0, 8, 3, 3])).backward()
-    their_gradients = {name: p.grad for name, p in theirs.named_parameters()}
-    for name, parameter in ours.named_parameters():
-        torch.testing.assert_close(
-            parameter.grad,
-            their_gradients[name],
-            atol=1e-5,
-            rtol=0,
-            msg=lambda text: f"{name}: {text}",
-        )
+    check_gradients(ours, theirs)
 
 
-def test_other_heads_compute_what_they_say():
+def classifier_of(head):
     torch.manual_seed(0)
-    lengths = [3, 8, 21]
-    ids, positions, lengths = flat(lengths)
-    mlp, logits_head = (
-        BertForSequenceClassification(SMALL, 5, head).double().eval()
-        for head in ("mlp", "mlm-logits")
-    )
-    documents = mlp.bert(ids, positions, lengths).split(lengths)
+    return BertForSequenceClassification(SMALL, 5, head).double().eval()
+
+
+def test_the_mlp_head_is_dense_layers_on_cls_and_the_mean():
+    model = classifier_of("mlp")
+    seqlens = [3, 8, 21]
+    batch = packed(seqlens)
+    documents = model.bert(*batch).split(seqlens)
     features = torch.stack([torch.cat([document[0], document.mean(0)]) for document in documents])
-    dense, out_proj = mlp.classifier["dense"], mlp.classifier["out_proj"]
-    torch.testing.assert_close(
-        mlp(ids, positions, lengths), out_proj(F.gelu(dense(features))), atol=1e-12, rtol=0
-    )
+    dense = F.gelu(model.classifier["dense"](features))
+    expected = model.classifier["out_proj"](dense)
+    torch.testing.assert_close(model(*batch), expected, atol=1e-12, rtol=0)
 
-    wide = BertForSequenceClassification(SMALL, 5, "wide").double().eval()
-    assert wide.load_state_dict(mlp.state_dict(), strict=False).missing_keys == [
-        "classifier.wide.weight"
-    ]
-    assert torch.equal(wide(ids, positions, lengths), mlp(ids, positions, lengths)), (
-        "it starts as mlp"
-    )
+
+def test_the_wide_head_starts_as_mlp_and_adds_a_linear_model_of_token_counts():
+    mlp, wide = classifier_of("mlp"), classifier_of("wide")
+    loaded = wide.load_state_dict(mlp.state_dict(), strict=False)
+    assert loaded.missing_keys == ["classifier.wide.weight"]
+    seqlens = [3, 8, 21]
+    batch = packed(seqlens)
+    assert torch.equal(wide(*batch), mlp(*batch)), "it starts as mlp"
     nn.init.normal_(wide.classifier["wide"].weight)
-    counts = torch.stack(
-        [torch.bincount(document, minlength=120) for document in ids.split(lengths)]
-    ).double()
-    linear = counts / torch.tensor(lengths).sqrt()[:, None] @ wide.classifier["wide"].weight
-    torch.testing.assert_close(
-        wide(ids, positions, lengths) - mlp(ids, positions, lengths), linear, atol=1e-12, rtol=0
-    )
+    documents = batch[0].split(seqlens)
+    counts = torch.stack([torch.bincount(document, minlength=120) for document in documents])
+    scaled = counts.double() / torch.tensor(seqlens).sqrt()[:, None]
+    linear = scaled @ wide.classifier["wide"].weight
+    torch.testing.assert_close(wide(*batch) - mlp(*batch), linear, atol=1e-12, rtol=0)
 
-    first = torch.stack(
-        [document[0] for document in logits_head.bert(ids, positions, lengths).split(lengths)]
-    )
-    vocabulary_logits = logits_head.cls["predictions"](
-        first, logits_head.bert.embeddings.word_embeddings.weight
-    )
-    assert vocabulary_logits.shape == (3, 120) and logits_head.classifier.in_features == 120
-    torch.testing.assert_close(
-        logits_head(ids, positions, lengths),
-        logits_head.classifier(vocabulary_logits),
-        atol=1e-12,
-        rtol=0,
-    )
+
+def test_the_mlm_logits_head_is_one_layer_on_the_vocabulary_logits_of_cls():
+    model = classifier_of("mlm-logits")
+    seqlens = [3, 8, 21]
+    batch = packed(seqlens)
+    first = torch.stack([document[0] for document in model.bert(*batch).split(seqlens)])
+    words = model.bert.embeddings.word_embeddings.weight
+    vocabulary_logits = model.cls["predictions"](first, words)
+    assert vocabulary_logits.shape == (3, 120)
+    assert model.classifier.in_features == 120
+    expected = model.classifier(vocabulary_logits)
+    torch.testing.assert_close(model(*batch), expected, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_trains_every_parameter_it_has(head):
     torch.manual_seed(0)
     model = BertForSequenceClassification(SMALL, 5, head)
-    F.cross_entropy(model(*flat([3, 8, 21])), torch.tensor([0, 4, 2])).backward()
-    assert all(
-        p.grad is not None and p.grad.abs().sum() > 0
-        for name, p in model.named_parameters()
-        if "key.bias" not in name
-    )
+    F.cross_entropy(model(*packed([3, 8, 21])), torch.tensor([0, 4, 2])).backward()
+    for name, p in model.named_parameters():
+        if "key.bias" not in name:  # softmax takes no notice of it
+            assert p.grad is not None and p.grad.abs().sum() > 0, name
 
 
 def test_layer_equals_torch_transformer_layer_in_float64():
@@ -194,21 +180,20 @@ def test_layer_equals_torch_transformer_layer_in_float64():
     ).double()
     for parameter in reference.parameters():
         nn.init.normal_(parameter, std=0.3)
-    ours = BertLayer(config).double()
-    attention, qkv = reference.self_attn, ("query", "key", "value")
-    values = {
-        f"attention.self.{name}.{kind}": part
-        for kind in ("weight", "bias")
-        for name, part in zip(qkv, getattr(attention, f"in_proj_{kind}").chunk(3))
-    }
+    values = {}
+    for kind in ("weight", "bias"):
+        parts = getattr(reference.self_attn, f"in_proj_{kind}").chunk(3)
+        for name, part in zip(("query", "key", "value"), parts, strict=True):
+            values[f"attention.self.{name}.{kind}"] = part
     for name, module in (
-        ("attention.output.dense", attention.out_proj),
+        ("attention.output.dense", reference.self_attn.out_proj),
         ("attention.output.LayerNorm", reference.norm1),
         ("intermediate.dense", reference.linear1),
         ("output.dense", reference.linear2),
         ("output.LayerNorm", reference.norm2),
     ):
         values |= {f"{name}.weight": module.weight, f"{name}.bias": module.bias}
+    ours = BertLayer(config).double()
     ours.load_state_dict(values)
     hidden = torch.randn(3, 11, 32, dtype=torch.float64)
     out = ours(hidden.flatten(0, 1), PackedLengths.of([11, 11, 11])).view_as(hidden)
@@ -218,51 +203,49 @@ def test_layer_equals_torch_transformer_layer_in_float64():
 def test_packed_documents_equal_each_alone():
     torch.manual_seed(0)
     model = BertForMaskedLM(SMALL).double().eval()
-    lengths = [4, 9, 9, 1, 30]
-    ids, positions, lengths = flat(lengths)
-    packed = model(ids, positions, lengths, torch.arange(len(ids)))
-    alone = [
-        model(
-            document,
-            torch.arange(len(document)),
-            PackedLengths.of([len(document)]),
-            torch.arange(len(document)),
-        )
-        for document in ids.split(lengths)
-    ]
-    assert (packed - torch.cat(alone)).abs().max() < 1e-12
+    seqlens = [4, 9, 9, 1, 30]
+    ids, positions, lengths = packed(seqlens)
+    together = model(ids, positions, lengths, torch.arange(len(ids)))
+    alone = []
+    for document in ids.split(seqlens):
+        T = len(document)
+        alone.append(model(document, torch.arange(T), PackedLengths.of([T]), torch.arange(T)))
+    assert (together - torch.cat(alone)).abs().max() < 1e-12
 
 
-def test_the_last_layer_works_on_the_targets_alone():
+@pytest.mark.parametrize("targets", [[30, 2, 2, 7], []])
+def test_the_last_layer_works_on_the_targets_alone(targets):
     torch.manual_seed(0)
-    model, rows = BertForMaskedLM(SMALL).double().eval(), []
+    model = BertForMaskedLM(SMALL).double().eval()
+    rows = []
     for layer in model.bert.encoder.layer:
         layer.intermediate["dense"].register_forward_hook(
             lambda module, inputs, output: rows.append(len(output))
         )
-    batch, words = flat([5, 20, 9]), model.bert.embeddings.word_embeddings.weight
-    for chosen in (torch.tensor([30, 2, 2, 7]), torch.tensor([], dtype=torch.long)):
-        rows.clear()
-        results = model(*batch, chosen), model.cls["predictions"](model.bert(*batch)[chosen], words)
-        assert rows == [34, len(chosen), 34, 34] and results[0].shape == (len(chosen), 120)
-        torch.testing.assert_close(*results, atol=1e-12, rtol=0)
-        for one, other in zip(
-            *(
-                torch.autograd.grad(logits.square().sum(), list(model.parameters()))
-                for logits in results
-            )
-        ):
-            torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+    batch = packed([5, 20, 9])
+    chosen = torch.tensor(targets, dtype=torch.long)
+    logits = model(*batch, chosen)
+    words = model.bert.embeddings.word_embeddings.weight
+    expected = model.cls["predictions"](model.bert(*batch)[chosen], words)
+    assert rows == [34, len(chosen), 34, 34]
+    assert logits.shape == (len(chosen), 120)
+    torch.testing.assert_close(logits, expected, atol=1e-12, rtol=0)
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(logits.square().sum(), parameters)
+    expected_gradients = torch.autograd.grad(expected.square().sum(), parameters)
+    for ours, reference in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(ours, reference, atol=1e-10, rtol=1e-10)
 
 
-def test_padded_convenience_equals_flat_and_is_zero_where_padded():
+def test_padded_convenience_equals_packed_and_is_zero_at_padding():
     torch.manual_seed(0)
     bert = BertModel(SMALL).eval()
-    ids, positions, lengths = flat([3, 7])
-    padded = torch.zeros(2, 7, dtype=torch.long)
-    padded[0, 4:], padded[1] = ids[:3], ids[3:]  # padding on the left is fine too
+    ids, positions, lengths = packed([3, 7])
+    rows = torch.zeros(2, 7, dtype=torch.long)
+    rows[0, 4:] = ids[:3]  # padding on the left is fine too
+    rows[1] = ids[3:]
     mask = torch.tensor([[0] * 4 + [1] * 3, [1] * 7])
-    hidden = encode_padded(bert, padded, mask)
+    hidden = encode_padded(bert, rows, mask)
     torch.testing.assert_close(hidden[mask.bool()], bert(ids, positions, lengths))
     assert (hidden[0, :4] == 0).all()
 
@@ -270,7 +253,7 @@ def test_padded_convenience_equals_flat_and_is_zero_where_padded():
 def test_bf16_autocast_stays_near_fp32():
     torch.manual_seed(0)
     model = BertForMaskedLM(SMALL).eval()
-    ids, positions, lengths = flat([5, 20, 64])
+    ids, positions, lengths = packed([5, 20, 64])
     exact = model(ids, positions, lengths, torch.arange(len(ids)))
     with torch.autocast("cpu", torch.bfloat16):
         rounded = model(ids, positions, lengths, torch.arange(len(ids)))
@@ -281,7 +264,7 @@ def test_bf16_autocast_stays_near_fp32():
 def test_dropout_acts_in_training_and_not_in_evaluation():
     torch.manual_seed(0)
     model = BertForMaskedLM(replace(SMALL, hidden_dropout_prob=0.3))
-    batch = (*flat([5, 20]), torch.arange(25))
+    batch = (*packed([5, 20]), torch.arange(25))
     assert not torch.equal(model(*batch), model(*batch))
     model.eval()
     assert torch.equal(model(*batch), model(*batch))
@@ -289,68 +272,73 @@ def test_dropout_acts_in_training_and_not_in_evaluation():
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.0, 1.0])
 def test_dropout_drops_its_share_scales_the_rest_and_is_keyed_by_the_seed(p):
-    dropout, ones = Dropout(p), torch.ones(1001, 999, requires_grad=True)
+    dropout = Dropout(p)
+    ones = torch.ones(1001, 999, requires_grad=True)
     torch.manual_seed(0)
     out = dropout(ones)
     torch.manual_seed(0)
     assert torch.equal(dropout(ones), out)
     dropped = (out == 0).double()
-    assert abs(dropped.mean() - p) < 2e-3 and (
-        p == 1 or torch.allclose(out[out > 0], torch.tensor(1 / (1 - p)))
-    )
+    assert abs(dropped.mean() - p) < 2e-3
+    if p < 1:
+        assert torch.allclose(out[out > 0], torch.tensor(1 / (1 - p)))
     if 0 < p < 1:
-        neighbours = (
+        both_dropped = (
             (dropped[:, 1:] * dropped[:, :-1]).mean(),
             (dropped[:, 4:] * dropped[:, :-4]).mean(),
             (dropped[1:] * dropped[:-1]).mean(),
         )
-        assert all(abs(both - p * p) < 2e-3 for both in neighbours), "each element on its own"
-    assert (
-        torch.equal(torch.autograd.grad(out.sum(), ones)[0], out.detach())
-        and dropout(ones.bfloat16()).dtype == torch.bfloat16
-    )
+        assert all(abs(share - p * p) < 2e-3 for share in both_dropped), "each element on its own"
+    assert torch.equal(torch.autograd.grad(out.sum(), ones)[0], out.detach())
+    assert dropout(ones.bfloat16()).dtype == torch.bfloat16
 
 
 def test_recomputing_layers_changes_no_gradient_even_with_dropout():
     torch.manual_seed(0)
     model = BertForMaskedLM(replace(SMALL, hidden_dropout_prob=0.3))
-    batch, gradients = (*flat([5, 20]), torch.arange(0, 25, 3)), []
+    batch = (*packed([5, 20]), torch.arange(0, 25, 3))
+    gradients = []
     for recompute in (False, True):
         model.bert.encoder.gradient_checkpointing = recompute
         model.zero_grad()
         torch.manual_seed(3)
         model(*batch).square().mean().backward()
         gradients.append([p.grad.clone() for p in model.parameters()])
-    assert all(torch.equal(one, other) for one, other in zip(*gradients))
+    for stored, recomputed in zip(*gradients, strict=True):
+        assert torch.equal(stored, recomputed)
 
 
-def kernel_stand_in(q, k, v, offsets, _, longest, __):
+# ---- compiled and padded -----------------------------------------------------------------------
+
+
+def kernel_stand_in(q, k, v, cu_seqlens, _, max_seqlen, __):
     """What the kernel computes, in operations that a CPU has and torch.compile can trace."""
-    place = torch.arange(len(q))
-    document = torch.bucketize(place, offsets[1:], right=True)
-    apart = (document[:, None] != document[None, :]) | (
-        (place[:, None] - place[None, :]).abs() >= longest
-    )
-    return masked_attention(q, k, v, apart)
+    position = torch.arange(len(q))
+    document = torch.bucketize(position, cu_seqlens[1:], right=True)
+    other_document = document[:, None] != document[None, :]
+    too_far = (position[:, None] - position[None, :]).abs() >= max_seqlen
+    return masked_attention(q, k, v, other_document | too_far)
+
+
+def test_the_stand_in_for_the_kernel_computes_attention():
+    torch.manual_seed(0)
+    q = torch.randn(10, 2, 8)
+    lengths = PackedLengths.of([3, 7])
+    out = kernel_stand_in(q, q, q, lengths.cu_seqlens, lengths.cu_seqlens, 7, 7)
+    torch.testing.assert_close(out, attend(q, q, q, lengths))
 
 
 @pytest.mark.parametrize("kernel", [False, True])
 def test_compiling_changes_no_output_and_is_over_after_three_padded_batches(monkeypatch, kernel):
     torch._dynamo.reset()
-    q, lengths = torch.randn(10, 2, 8), PackedLengths.of([3, 7])
-    torch.testing.assert_close(
-        kernel_stand_in(q, q, q, lengths.cu_seqlens, lengths.cu_seqlens, 7, 7),
-        attend(q, q, q, lengths),
-    )
     monkeypatch.setattr(attention, "varlen_attn", kernel_stand_in)
     monkeypatch.setattr(attention, "has_flash", lambda device: kernel)
     torch.manual_seed(0)
-    model, counter = (
-        BertForMaskedLM(SMALL).eval().to(torch.bfloat16 if kernel else torch.float32),
-        CompileCounter(),
-    )
-    compiled, counts = torch.compile(model, backend=counter), []
-    for lengths in (
+    model = BertForMaskedLM(SMALL).eval().to(torch.bfloat16 if kernel else torch.float32)
+    counter = CompileCounter()
+    compiled = torch.compile(model, backend=counter)
+    counts = []
+    for seqlens in (
         [3, 7],
         [2, 2, 9, 40],
         [5] * 7,
@@ -360,58 +348,58 @@ def test_compiling_changes_no_output_and_is_over_after_three_padded_batches(monk
         list(range(1, 14)),
         [4] * 25,
     ):
-        targets = torch.arange(0, sum(lengths), 2)
-        batch = MlmBatch(*flat(lengths), targets, targets).padded_to(100, 0)
-        inputs = batch.input_ids, batch.position_ids, batch.lengths, batch.target_positions
-        torch.testing.assert_close(compiled(*inputs), model(*inputs), atol=1e-5, rtol=0)
+        targets = torch.arange(0, sum(seqlens), 2)
+        batch = MlmBatch(*packed(seqlens), targets, targets, sum(seqlens)).padded_to(100, 0)
+        expected = model(*batch.inputs)
+        torch.testing.assert_close(compiled(*batch.inputs), expected, atol=1e-5, rtol=0)
         counts.append(counter.frame_count)
     assert counts[-1] == counts[2] > 0, counts
-    assert counts[0] == 1 or not kernel, "with the kernel the model is one graph"
+    if kernel:
+        assert counts[0] == 1, "with the kernel the model is one graph"
 
 
 def test_padding_a_micro_batch_changes_no_logit():
     torch.manual_seed(0)
-    model, (ids, positions, lengths) = BertForMaskedLM(SMALL).eval(), flat([3, 7, 12])
-    batch = MlmBatch(ids, positions, lengths, torch.tensor([1, 20]), ids[[1, 20]]).padded_to(60, 0)
-    assert (
-        len(batch.input_ids) == 60
-        and batch.lengths.seqlens == (3, 7, 12, 12, 12, 12, 2)
-        and batch.position_ids.max() == 11
-    )
-    torch.testing.assert_close(
-        model(batch.input_ids, batch.position_ids, batch.lengths, batch.target_positions),
-        model(ids, positions, lengths, batch.target_positions),
-    )
-    assert batch.padded_to(60, 0).lengths.seqlens == batch.lengths.seqlens, (
-        "a full one stays as it is"
-    )
+    model = BertForMaskedLM(SMALL).eval()
+    ids, positions, lengths = packed([3, 7, 12])
+    batch = MlmBatch(ids, positions, lengths, torch.tensor([1, 20]), ids[[1, 20]], num_tokens=22)
+    longer = batch.padded_to(60, 0)
+    assert len(longer.input_ids) == 60
+    assert longer.num_tokens == 22
+    assert longer.lengths.seqlens == (3, 7, 12, 12, 12, 12, 2)
+    assert longer.position_ids.max() == 11
+    torch.testing.assert_close(model(*longer.inputs), model(*batch.inputs))
+    again = longer.padded_to(60, 0)
+    assert again.lengths.seqlens == longer.lengths.seqlens, "a full one stays as it is"
 
 
 def test_a_vocabulary_padded_inside_the_product_changes_neither_logits_nor_gradients():
     torch.manual_seed(0)
     inputs = [torch.randn(*shape, requires_grad=True) for shape in ((5, 8), (67, 8), (67,))]
-    upstream, results = torch.randn(5, 67), []
+    upstream = torch.randn(5, 67)
+    results = []
     for multiple in (1, 64):
         logits = decode(*inputs, multiple)
         results.append((logits, *torch.autograd.grad(logits, inputs, upstream)))
     assert results[1][0]._base.shape == (5, 128), "the product itself is of the padded vocabulary"
-    for plain, padded in zip(*results):
-        torch.testing.assert_close(plain, padded)
+    for plain, with_padding in zip(*results, strict=True):
+        torch.testing.assert_close(plain, with_padding)
+
+
+# ---- new weights, and configs ------------------------------------------------------------------
 
 
 def test_initialisation_is_berts():
     torch.manual_seed(0)
     model = BertForMaskedLM(config_of_size("mini", vocab_size=5000))
     weight = model.bert.encoder.layer[0].intermediate["dense"].weight
-    assert (
-        abs(weight.std() - 0.02) < 5e-4
-        and (model.bert.embeddings.word_embeddings.weight[0] == 0).all()
-    )
-    assert all(
-        (p == (1 if "LayerNorm" in name else 0)).all()
-        for name, p in model.named_parameters()
-        if p.ndim == 1 and name.endswith(("weight", "bias")) and not name.endswith("LayerNorm.bias")
-    )
+    assert abs(weight.std() - 0.02) < 5e-4
+    assert (model.bert.embeddings.word_embeddings.weight[0] == 0).all()
+    for name, p in model.named_parameters():
+        if name.endswith("LayerNorm.weight"):
+            assert (p == 1).all(), name
+        elif name.endswith("bias"):
+            assert (p == 0).all(), name
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 import json
 
 import pytest
+from tokenizers import Tokenizer, models
 
-from beautybert import corpus
 from beautybert.bert import wordpiece
 from beautybert.bert.wordpiece import is_uncased, token_list
-from beautybert.mlm.added_tokens import add_names, add_words
 from tests.conftest import product_texts
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TEXT = "Crème HYDRATANTE, glycerin (2 %) shampoo"
+
+
+def ids_of(tokenizer, text):
+    return tokenizer.encode(text, add_special_tokens=False).ids
 
 
 def vocab_folder(folder, tokens, **described):
@@ -20,23 +23,21 @@ def vocab_folder(folder, tokens, **described):
     return folder
 
 
-def test_vocab_txt_gives_the_ids_of_transformers_cased_and_uncased(tmp_path):
+@pytest.mark.parametrize(
+    "extra, uncased",
+    [
+        (["glycerin", "sham", "##poo"], True),
+        (["Cr", "HY", "##DR", "##A", "##T", "##N", "##E", "glycerin", "##è", "##me"], False),
+    ],
+)
+def test_vocab_txt_gives_the_ids_of_transformers_cased_and_uncased(tmp_path, extra, uncased):
     transformers = pytest.importorskip("transformers")
-    letters = [c + x for x in "abcdefghijklmnopqrstuvwxyz" for c in ("", "##")] + list(",()%2è")
-    for name, extra, lower in (
-        ("uncased", ["glycerin", "sham", "##poo"], True),
-        (
-            "cased",
-            ["Cr", "HY", "##DR", "##A", "##T", "##N", "##E", "glycerin", "##è", "##me"],
-            False,
-        ),
-    ):
-        folder = vocab_folder(tmp_path / name, letters + extra, do_lower_case=lower)
-        theirs = transformers.BertTokenizer.from_pretrained(folder)
-        assert (
-            wordpiece.read(folder).encode(TEXT, add_special_tokens=False).ids
-            == theirs(TEXT, add_special_tokens=False)["input_ids"]
-        )
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    tokens = [*letters, *("##" + letter for letter in letters), *",()%2è", *extra]
+    folder = vocab_folder(tmp_path / "vocabulary", tokens, do_lower_case=uncased)
+    theirs = transformers.BertTokenizer.from_pretrained(folder)
+    expected = theirs(TEXT, add_special_tokens=False)["input_ids"]
+    assert ids_of(wordpiece.read(folder), TEXT) == expected
 
 
 def test_casing_is_taken_from_the_vocabulary_where_no_config_says_it(tmp_path):
@@ -50,148 +51,43 @@ def test_truncation_and_padding_of_the_file_are_switched_off(tmp_path):
     tokenizer.enable_padding(length=4)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     read = wordpiece.read(tmp_path)
-    assert len(read.encode(" ".join(["water"] * 50), add_special_tokens=False)) == 50
-    assert len(read.encode("water", add_special_tokens=False)) == 1
+    assert len(ids_of(read, " ".join(["water"] * 50))) == 50
+    assert len(ids_of(read, "water")) == 1
 
 
 def test_what_is_written_reads_back_from_either_file_and_in_transformers(tmp_path, tokenizer):
     transformers = pytest.importorskip("transformers")
     wordpiece.write(tokenizer, tmp_path, max_length=64)
-    ids = tokenizer.encode(TEXT, add_special_tokens=False).ids
-    assert wordpiece.read(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
+    ids = ids_of(tokenizer, TEXT)
+    assert ids_of(wordpiece.read(tmp_path), TEXT) == ids
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    assert (
-        theirs(TEXT)["input_ids"]
-        == [tokenizer.token_to_id("[CLS]"), *ids, tokenizer.token_to_id("[SEP]")]
-        and theirs.model_max_length == 64
-    )
+    cls_id, sep_id = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    assert theirs(TEXT)["input_ids"] == [cls_id, *ids, sep_id]
+    assert theirs.model_max_length == 64
     (tmp_path / "tokenizer.json").unlink()
-    assert wordpiece.read(tmp_path).encode(TEXT, add_special_tokens=False).ids == ids
+    assert ids_of(wordpiece.read(tmp_path), TEXT) == ids
 
 
-def test_a_special_token_written_in_a_text_is_cut_like_any_word(tokenizer, tmp_path, monkeypatch):
-    ids = tokenizer.encode("rose [MASK] [SEP]", add_special_tokens=False).ids
+def test_a_special_token_written_in_a_text_is_cut_like_any_word(tokenizer):
+    ids = ids_of(tokenizer, "rose [MASK] [SEP]")
     assert not {tokenizer.token_to_id(token) for token in ("[MASK]", "[SEP]")} & set(ids)
-    monkeypatch.setattr(corpus, "POOL_BYTES", 0)
-    (tmp_path / "x.txt").write_text("rose [MASK] [SEP]\n")
-    corpus.build_token_cache(
-        tmp_path, [str(tmp_path / "x.txt")], tokenizer, corpus.TEXT_FIELDS, workers=2
-    )
-    assert corpus.TokenCache(tmp_path).document(0).tolist() == ids, "the processes' tokenizer"
 
 
 def test_learning_is_deterministic_and_keeps_to_the_size():
-    one, other = (wordpiece.learn(lambda: product_texts(200), 250) for _ in range(2))
-    assert (
-        wordpiece.fingerprint(one) == wordpiece.fingerprint(other) and one.get_vocab_size() <= 250
-    )
-    assert token_list(one)[:5] == SPECIAL and wordpiece.fingerprint(one) != wordpiece.fingerprint(
-        wordpiece.learn(lambda: product_texts(200, seed=1), 250)
-    )
+    first, second = (wordpiece.learn(lambda: product_texts(200), 250) for _ in range(2))
+    other = wordpiece.learn(lambda: product_texts(200, seed=1), 250)
+    assert wordpiece.fingerprint(first) == wordpiece.fingerprint(second)
+    assert wordpiece.fingerprint(first) != wordpiece.fingerprint(other)
+    assert first.get_vocab_size() <= 250
+    assert token_list(first)[:5] == SPECIAL
 
 
-def test_the_words_that_cost_the_most_pieces_become_tokens(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    pieces = ["gly", "##cer", "##in", "##eth", "water", ",", "par", "##aben", "##s", "oil"]
-    known = wordpiece.read(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
-    # pieces saved: glycerin 2 x 2, glycerineth 3, parabens 2, paraben 1
-    texts = ["Glycerin, water, glycerin", "glycerineth, parabens", "paraben, oil zinc zinc zinc"]
-    longer = add_words(known, iter(texts), 3)
-    assert token_list(longer) == [*token_list(known), "glycerin", "glycerineth", "parabens"]
-    cut = longer.encode("GLYCERIN glycerins paraben [MASK]", add_special_tokens=False).tokens
-    assert cut == ["glycerin", "glycerin", "##s", "par", "##aben", "[UNK]", "[UNK]", "[UNK]"]
-    all_words = token_list(add_words(known, texts, 100))[len(token_list(known)) :]
-    assert all_words == ["glycerin", "glycerineth", "parabens", "paraben"], (
-        "zinc is unknown and stays so"
-    )
-    known.normalizer = None
-    assert "Glycerin" not in token_list(
-        add_words(known, ["Glycerin"], 9)
-    ) and "glycerin" in token_list(add_words(known, ["glycerin"], 9))
-    known.pre_tokenizer = None
-    with pytest.raises(ValueError, match="no pre-tokenizer"):
-        add_words(known, texts, 3)
-    wordpiece.write(longer, tmp_path / "longer", 64)
-    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "longer")
-    assert (
-        theirs("glycerin, oil")["input_ids"][1:-1]
-        == longer.encode("glycerin, oil", add_special_tokens=False).ids
-        == [15, 10, 14]
-    )
-
-
-def test_the_names_that_cost_the_most_pieces_become_tokens_with_their_comma(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    pieces = [
-        "sodium",
-        "chloride",
-        "##s",
-        "water",
-        ",",
-        "1",
-        "2",
-        "-",
-        "he",
-        "##xa",
-        "oil",
-        "##water",
-    ]
-    known = wordpiece.read(vocab_folder(tmp_path / "known", pieces, do_lower_case=True))
-    # pieces saved: "1,2-hexa," 2 x 6, "sodium chloride," 3 x 2, "water," 2 x 1; "oil sodium,"
-    # stands there once, "water oil" before no comma
-    texts = [
-        "Sodium Chloride, 1,2-Hexa, water, oil sodium, chloride",
-        "SODIUM CHLORIDE, 1,2-hexa, water oil",
-        "water, sodium chloride, water oil",
-    ]
-    assert token_list(add_names(known, iter(texts), 1)) == [*token_list(known), "1,2-hexa,"]
-    longer = add_names(known, texts, 9)
-    assert token_list(longer) == [*token_list(known), "1,2-hexa,", "sodium chloride,", "water,"]
-    sentences = ["water water water water water water water water water, nice. water oil, x"] * 2
-    assert token_list(add_names(known, sentences, 9)) == token_list(known), (
-        "nine words, and the end of a sentence"
-    )
-    more = add_names(longer, ["oil water, oil water, sodium chloride,"], 9)
-    assert token_list(more) == [*token_list(longer), "oil water,"], "names on names"
-    with pytest.raises(ValueError, match="has names from --add-names already"):
-        add_words(longer, ["glyceryl sodiums"], 9)
-    cut = [
-        longer.id_to_token(id)
-        for id in longer.encode(
-            "Water, Sodium Chloride, sodium chlorides, oilwater, 1,2-hexa, 1,2 water",
-            add_special_tokens=False,
-        ).ids
-    ]
-    assert cut == [
-        "water,",
-        "sodium chloride,",
-        "sodium",
-        "chloride",
-        "##s",
-        ",",
-        "oil",
-        "##water",
-        ",",
-        "1,2-hexa,",
-        "1",
-        ",",
-        "2",
-        "water",
-    ]
-    assert (
-        longer.decode(longer.encode("water, sodium chloride, oil").ids, skip_special_tokens=True)
-        == "water, sodium chloride, oil"
-    )
-    wordpiece.write(longer, tmp_path / "longer", 64)
-    text = "oil, sodium chloride, 1,2-hexa, [MASK] water"
-    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "longer")
-    ours = wordpiece.read(tmp_path / "longer")
-    assert (
-        theirs(text.replace("[MASK] ", ""))["input_ids"][1:-1]
-        == ours.encode(text.replace("[MASK] ", ""), add_special_tokens=False).ids
-    )
-    assert ours.token_to_id("[MASK]") not in ours.encode(text, add_special_tokens=False).ids
-    assert wordpiece.fingerprint(ours) == wordpiece.fingerprint(longer)
+def test_without_a_folder_a_vocabulary_is_learned(checkpoint, tokenizer):
+    texts = product_texts(50)
+    assert token_list(wordpiece.load_or_learn(checkpoint, texts, 100)) == token_list(tokenizer)
+    learned = wordpiece.load_or_learn(None, texts, 100)
+    assert token_list(learned) == token_list(wordpiece.learn(lambda: texts, 100))
+    assert token_list(learned) != token_list(tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -201,20 +97,17 @@ def test_the_names_that_cost_the_most_pieces_become_tokens_with_their_comma(tmp_
         ("{", "no readable tokenizer"),
         ("BPE", "needs WordPiece"),
         ("water\n", "lacks the special tokens"),
-        ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nwater\nwater\n", "'water' stands there twice"),
+        ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nwater\nwater\n", "'water' is there twice"),
         ("caf\xe9\n".encode("latin-1"), "not UTF-8"),
     ],
 )
 def test_a_broken_tokenizer_is_named(tmp_path, content, message):
     if content == "BPE":
-        from tokenizers import Tokenizer, models
-
         Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
     elif content == "{":
         (tmp_path / "tokenizer.json").write_text(content)
     elif content:
-        (tmp_path / "vocab.txt").write_bytes(
-            content if isinstance(content, bytes) else content.encode()
-        )
+        data = content if isinstance(content, bytes) else content.encode()
+        (tmp_path / "vocab.txt").write_bytes(data)
     with pytest.raises(ValueError, match=message):
         wordpiece.read(tmp_path)

@@ -2,33 +2,172 @@ import resource
 
 import pytest
 import torch
+from torch import nn
 
 from beautybert.training import checkpoints
-from beautybert.training.checkpoints import list_checkpoints
+from beautybert.training.checkpoints import Saver, list_checkpoints
+from beautybert.training.distributed import Ranks
+from beautybert.training.optim import ChainedOptimizer, make_optimizer, optimizer_state
+
+ONE_RANK = Ranks(0, 0, 1, torch.device("cpu"))
+NO_SCALER = torch.amp.GradScaler("cpu", enabled=False)
 
 
-def save(folder, step, keep=5, size=1000):
-    return checkpoints.Saver(
-        folder,
-        step,
-        {"w": torch.full((size,), float(step))},
-        {"exp_avg/w": torch.arange(float(size))},
-        {"tokens": 10 * step},
-        keep,
-    )
+def saver_of(folder, model, optimizer, *, keep=5, signature=None, ranks=ONE_RANK):
+    return Saver(folder, signature or {"seed": 1}, model, optimizer, NO_SCALER, keep, ranks)
+
+
+def save(folder, step, size=1000, **options):
+    """Save a model of which every weight is `step`; returns the checkpoint's folder."""
+    model = nn.Linear(size, 1, bias=False)
+    nn.init.constant_(model.weight, float(step))
+    optimizer = make_optimizer(model, 1e-3, 0.01)
+    optimizer.state[model.weight] = {"exp_avg": torch.arange(float(size))[None]}
+    saver = saver_of(folder, model, optimizer, **options)
+    saver.save({"step": step, "tokens": 10 * step})
+    assert saver.last_saved == step
+    return folder / "checkpoints" / f"step-{step:08d}"
+
+
+def names_of(folder):
+    return [path.name for path in list_checkpoints(folder)]
 
 
 def test_what_is_saved_is_read_back_and_only_the_last_are_kept(tmp_path):
     for step in (5, 10, 100):
         save(tmp_path, step, keep=2)
-    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000010", "step-00000100"]
+    assert names_of(tmp_path) == ["step-00000010", "step-00000100"]
     model, optimizer, state = checkpoints.read(checkpoints.newest_complete(tmp_path))
-    assert (
-        (model["w"] == 100).all()
-        and torch.equal(optimizer["exp_avg/w"], torch.arange(1000.0))
-        and state == {"step": 100, "tokens": 1000}
-    )
-    assert not list(tmp_path.rglob("*.unfinished"))
+    assert (model["weight"] == 100).all()
+    assert torch.equal(optimizer["exp_avg/weight"], torch.arange(1000.0)[None])
+    assert state["progress"] == {"step": 100, "tokens": 1000}
+    assert state["signature"] == {"seed": 1, "optimizer": "AdamW"}
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_other_ranks_write_nothing_and_know_what_is_saved(tmp_path):
+    save(tmp_path, 5, ranks=Ranks(1, 1, 2, torch.device("cpu")))
+    assert not list(tmp_path.iterdir())
+
+
+# ---- resume ------------------------------------------------------------------------------------
+
+
+def two_layers():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4))
+
+
+def sgd(model):
+    return torch.optim.SGD(model.parameters(), 0.1)
+
+
+def sgd_with_momentum(model):
+    return torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+
+
+def adamw(model):
+    return make_optimizer(model, 1e-2, 0.01)
+
+
+def sgd_and_adamw(model):
+    first = torch.optim.SGD(model[0].parameters(), 0.1, momentum=0.9)
+    return ChainedOptimizer(first, torch.optim.AdamW(model[1].parameters(), 1e-2))
+
+
+def make_step(model, optimizer, seed):
+    torch.manual_seed(seed)
+    for p in model.parameters():
+        p.grad = torch.randn_like(p)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+@pytest.mark.parametrize("make", [sgd, sgd_with_momentum, adamw, sgd_and_adamw])
+def test_a_resumed_run_makes_the_same_next_step_bit_for_bit(tmp_path, make):
+    model = two_layers()
+    optimizer = make(model)
+    for step in (1, 2):
+        make_step(model, optimizer, seed=step)
+    saver_of(tmp_path, model, optimizer).save({"step": 2})
+    at_save = [p.clone() for p in model.parameters()]
+    make_step(model, optimizer, seed=3)
+
+    resumed = two_layers()
+    its_optimizer = make(resumed)
+    saver = saver_of(tmp_path, resumed, its_optimizer)
+    assert saver.resume() == {"step": 2}
+    assert saver.last_saved == 2
+    for p, expected in zip(resumed.parameters(), at_save, strict=True):
+        assert torch.equal(p, expected)
+    make_step(resumed, its_optimizer, seed=3)
+    for p, expected in zip(resumed.parameters(), model.parameters(), strict=True):
+        assert torch.equal(p, expected)
+    state = optimizer_state(resumed, its_optimizer)
+    expected_state = optimizer_state(model, optimizer)
+    assert state.keys() == expected_state.keys()
+    assert all(torch.equal(state[key], expected_state[key]) for key in state)
+
+
+def test_nothing_saved_is_an_empty_progress(tmp_path, capsys):
+    model = two_layers()
+    saver = saver_of(tmp_path, model, sgd(model))
+    assert saver.resume() == {}
+    assert saver.last_saved == 0
+    assert "starting at step 0" in capsys.readouterr().out
+
+
+def test_another_runs_checkpoint_is_not_resumed_from(tmp_path):
+    model = two_layers()
+    saver_of(tmp_path, model, sgd(model)).save({"step": 2})
+    saver = saver_of(tmp_path, model, sgd(model), signature={"seed": 2})
+    with pytest.raises(ValueError, match="step-00000002 .* another run: seed was 1, is now 2"):
+        saver.resume()
+
+
+def test_another_kind_of_optimizer_does_not_resume(tmp_path):
+    model = two_layers()
+    saver_of(tmp_path, model, sgd_and_adamw(model)).save({"step": 2})
+    with pytest.raises(ValueError, match=r"optimizer was SGD \+ AdamW, is now AdamW$"):
+        saver_of(tmp_path, model, adamw(model)).resume()
+
+
+def test_ranks_that_find_different_checkpoints_do_not_resume(tmp_path, monkeypatch):
+    model = two_layers()
+    saver_of(tmp_path, model, sgd(model)).save({"step": 2})
+    monkeypatch.setattr(Ranks, "sum_counts", lambda self, step: [step])  # the other's is 0
+    saver = saver_of(tmp_path, model, sgd(model), ranks=Ranks(0, 0, 2, torch.device("cpu")))
+    with pytest.raises(ValueError, match="different checkpoints .* this one that of step 2"):
+        saver.resume()
+
+
+@pytest.mark.parametrize(
+    "saved, current, message",
+    [
+        (
+            {"model": {"layers": 2, "dropout": 0.1}},
+            {"model": {"layers": 2, "dropout": 0}},
+            r"another run: model\.dropout was 0\.1, is now 0$",
+        ),
+        (
+            {"seed": 1, "corpus": "a"},
+            {"seed": 1, "labels": [], "head": "mlp"},
+            "another program or version: only there corpus, only here head, labels",
+        ),
+        (
+            {"seed": 1, "corpus": "a", "x": 0},
+            {"seed": 2, "corpus": "b", "x": 0},
+            "--resume: .* seed was 1, is now 2; corpus was a, is now b",
+        ),
+    ],
+)
+def test_every_change_of_the_signature_is_named(tmp_path, saved, current, message):
+    checkpoints.check_signature(saved, dict(saved), tmp_path)
+    with pytest.raises(ValueError, match=message):
+        checkpoints.check_signature(saved, current, tmp_path)
+
+
+# ---- corrupt checkpoints -----------------------------------------------------------------------
 
 
 def cut(folder):
@@ -42,80 +181,56 @@ def flip(folder):
     (folder / "model.safetensors").write_bytes(data)
 
 
-@pytest.mark.parametrize(
-    "tear",
-    [
-        cut,
-        flip,
-        lambda f: (f / "state.json").unlink(),
-        lambda f: (f / "checksums.json").unlink(),
-        lambda f: (f / "checksums.json").write_text("{"),
-    ],
-)
-def test_a_torn_checkpoint_is_skipped_with_a_warning(tmp_path, capsys, tear):
-    whole, torn = save(tmp_path, 1), save(tmp_path, 2)
-    tear(torn)
-    assert (
-        checkpoints.find_corruption(whole) is None
-        and checkpoints.newest_complete(tmp_path) == whole
-    )
-    assert f"warning: skipping {torn}" in capsys.readouterr().out
-    assert checkpoints.find_corruption(save(tmp_path, 2)) is None, (
-        "the same step can be saved again over a torn one"
-    )
+def lose_state(folder):
+    (folder / "state.json").unlink()
 
 
-def test_what_lies_after_the_saved_step_goes_before_anything_older(tmp_path):
+def lose_checksums(folder):
+    (folder / "checksums.json").unlink()
+
+
+def break_checksums(folder):
+    (folder / "checksums.json").write_text("{")
+
+
+@pytest.mark.parametrize("corrupt", [cut, flip, lose_state, lose_checksums, break_checksums])
+def test_a_corrupt_checkpoint_is_skipped_with_a_warning(tmp_path, capsys, corrupt):
+    complete = save(tmp_path, 1)
+    newer = save(tmp_path, 2)
+    corrupt(newer)
+    assert checkpoints.find_corruption(complete) is None
+    assert checkpoints.newest_complete(tmp_path) == complete
+    assert f"warning: skipping {newer}" in capsys.readouterr().out
+    again = save(tmp_path, 2)
+    assert again == newer
+    assert checkpoints.find_corruption(again) is None, "saved again over a corrupt one"
+
+
+def test_what_is_after_the_saved_step_goes_before_anything_older(tmp_path):
     for step in (10, 20):
         save(tmp_path, step)
     cut(tmp_path / "checkpoints" / "step-00000020")
     save(tmp_path, 15, keep=1)
-    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000015"]
+    assert names_of(tmp_path) == ["step-00000015"]
 
 
-def test_none_at_all_is_none_and_none_whole_is_an_error(tmp_path):
+def test_none_at_all_is_none_and_none_complete_is_an_error(tmp_path):
     assert checkpoints.newest_complete(tmp_path) is None
     cut(save(tmp_path, 1))
-    with pytest.raises(ValueError, match="none of the 1 checkpoints in .* is whole"):
+    with pytest.raises(ValueError, match="none of the 1 checkpoints in .* is complete"):
         checkpoints.newest_complete(tmp_path)
 
 
-def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path):
-    whole = save(tmp_path, 1)
+def test_a_full_disk_leaves_the_previous_checkpoint_complete(tmp_path):
+    complete = save(tmp_path, 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (64 << 10, hard)
-    )  # no file may grow beyond it: writes fail in the middle
+    # no file may grow beyond it, so writes fail in the middle
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, hard))
+    message = "could not save .*step-00000002: .*step-00000001 is complete: make room and --resume"
     try:
-        with pytest.raises(
-            ValueError,
-            match="could not save .*step-00000002: .*step-00000001 is whole: make room and --resume",
-        ):
+        with pytest.raises(ValueError, match=message):
             save(tmp_path, 2, keep=1, size=100_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert checkpoints.newest_complete(tmp_path) == whole and [
-        path.name for path in (tmp_path / "checkpoints").iterdir()
-    ] == ["step-00000001"]
-
-
-def test_every_change_of_identity_is_named(tmp_path):
-    checkpoints.check_signature({"seed": 1, "corpus": "a"}, {"seed": 1, "corpus": "a"}, tmp_path)
-    with pytest.raises(ValueError, match=r"another run: model\.dropout was 0\.1, is now 0$"):
-        checkpoints.check_signature(
-            {"model": {"layers": 2, "dropout": 0.1}},
-            {"model": {"layers": 2, "dropout": 0}},
-            tmp_path,
-        )
-    with pytest.raises(
-        ValueError, match="another program or version: only there corpus, only here head, labels"
-    ):
-        checkpoints.check_signature(
-            {"seed": 1, "corpus": "a"}, {"seed": 1, "labels": [], "head": "mlp"}, tmp_path
-        )
-    with pytest.raises(
-        ValueError, match="--resume: .* seed was 1, is now 2; corpus was a, is now b"
-    ):
-        checkpoints.check_signature(
-            {"seed": 1, "corpus": "a", "x": 0}, {"seed": 2, "corpus": "b", "x": 0}, tmp_path
-        )
+    assert checkpoints.newest_complete(tmp_path) == complete
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]

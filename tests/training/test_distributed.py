@@ -5,17 +5,19 @@ import time
 
 import pytest
 import torch
+from torch import nn
 
-from beautybert.training.distributed import Ranks, deferred_signals, entry_point, once_per_node
-from beautybert.training.precision import amp_dtype
+from beautybert.training.distributed import Ranks, deferred_signals, entry_point
 
 CPU = torch.device("cpu")
 
 
 def test_without_torchrun_there_is_one_rank():
     ranks = Ranks.from_environment()
-    assert (ranks.rank, ranks.world_size, ranks.first) == (0, 1, True)
-    assert Ranks(torch.tensor([2.0])).item() == 2.0
+    assert (ranks.rank, ranks.world_size) == (0, 1)
+    assert ranks.is_main
+    assert ranks.sum(torch.tensor([2.0])).item() == 2.0
+    assert ranks.sum_counts(3, 0.5) == [3, 0.5]
 
 
 def test_torchruns_variables_are_read(monkeypatch):
@@ -25,62 +27,98 @@ def test_torchruns_variables_are_read(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert Ranks.from_environment() == Ranks(5, 1, 8, torch.device("cuda", 1))
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(
-        ValueError, match="local rank 2 has no GPU: torchrun --nproc-per-node may be at most 2 here"
-    ):
+    message = "local rank 2 has no GPU: torchrun --nproc-per-node may be at most 2 here"
+    with pytest.raises(ValueError, match=message):
         Ranks.from_environment()
 
 
-def test_one_rank_of_a_machine_builds_and_the_others_wait(tmp_path):
+@pytest.mark.parametrize("world_size", [1, 2, 3, 8])
+def test_the_shares_of_all_ranks_are_all_the_work_once(world_size):
+    shares = [Ranks(rank, rank, world_size, CPU).share(8) for rank in range(world_size)]
+    assert sorted(piece for share in shares for piece in share) == list(range(8))
+
+
+def test_only_rank_0_prints(capsys):
+    Ranks(1, 1, 2, CPU).print0("from rank 1")
+    Ranks(0, 0, 2, CPU).print0("from rank 0", 2)
+    assert capsys.readouterr().out == "from rank 0\n2\n"
+
+
+def test_gradients_are_averaged_when_asked_and_only_with_other_ranks():
+    model = nn.Linear(2, 1)
+    Ranks(0, 0, 1, CPU).sync_gradients(model, when=False)
+    assert not hasattr(model, "require_backward_grad_sync")
+    ranks = Ranks(0, 0, 2, CPU)
+    for when in (False, True):
+        ranks.sync_gradients(model, when=when)
+        assert model.require_backward_grad_sync is when
+
+
+# ---- built once --------------------------------------------------------------------------------
+
+
+def test_one_rank_of_a_node_builds_and_the_others_wait(tmp_path):
     built, seen = [], []
 
     def build(folder):
         built.append(folder)
         time.sleep(0.3)
-        (folder / "file").write_text("whole")
+        (folder / "file").write_text("complete")
 
-    def rank(local_rank):
-        folder = once_per_node(tmp_path / "x", build, Ranks(local_rank, local_rank, 3, CPU))
+    def run_rank(local_rank):
+        ranks = Ranks(local_rank, local_rank, 3, CPU)
+        folder = ranks.once_per_node(tmp_path / "x", build)
         seen.append((folder / "file").read_text())
 
-    threads = [threading.Thread(target=rank, args=(i,)) for i in (2, 1, 0)]
+    threads = [threading.Thread(target=run_rank, args=(i,)) for i in (2, 1, 0)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(built) == 1 and seen == ["whole"] * 3
-    assert [path.name for path in tmp_path.iterdir()] == ["x"], "the unfinished folder was left"
+    assert len(built) == 1
+    assert seen == ["complete"] * 3
+    assert [path.name for path in tmp_path.iterdir()] == ["x"], "a temporary folder was left"
 
 
-def test_a_build_that_fails_leaves_nothing_and_a_lost_race_is_no_error(tmp_path):
+def test_a_build_that_fails_leaves_nothing_behind(tmp_path):
     def fail(folder):
         (folder / "half").write_text("")
         raise ValueError("bad data")
 
-    def lose(folder):
+    with pytest.raises(ValueError, match="bad data"):
+        Ranks(0, 0, 1, CPU).once_per_node(tmp_path / "x", fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_build_that_another_node_finished_first_is_no_error(tmp_path):
+    def lose_the_race(folder):
         (folder / "mine").write_text("")
         (tmp_path / "x").mkdir()
         (tmp_path / "x" / "theirs").write_text("")
 
-    one = Ranks(0, 0, 1, CPU)
-    with pytest.raises(ValueError, match="bad data"):
-        once_per_node(tmp_path / "x", fail, one)
-    assert not list(tmp_path.iterdir())
-    assert [path.name for path in once_per_node(tmp_path / "x", lose, one).iterdir()] == ["theirs"]
+    folder = Ranks(0, 0, 1, CPU).once_per_node(tmp_path / "x", lose_the_race)
+    assert [path.name for path in folder.iterdir()] == ["theirs"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x"], "a temporary folder was left"
 
 
-def test_a_full_gpu_becomes_advice_and_other_errors_stay(capsys):
-    def fail_with(error):
-        @entry_point("lower --micro-batch-size")
-        def main(config):
-            raise error
+# ---- the ends of a run -------------------------------------------------------------------------
 
-        return main
 
+def main_that_raises(error):
+    @entry_point("lower --micro-batch-size")
+    def main(config):
+        raise error
+
+    return main
+
+
+def test_a_full_gpu_becomes_advice_and_other_errors_stay():
     with pytest.raises(ValueError, match="GPU's memory does not suffice: lower --micro-batch-size"):
-        fail_with(torch.OutOfMemoryError("CUDA out of memory"))(None)
+        main_that_raises(torch.OutOfMemoryError("CUDA out of memory"))(None)
     with pytest.raises(KeyError):
-        fail_with(KeyError("bug"))(None)
+        main_that_raises(KeyError("bug"))(None)
+    with pytest.raises(SystemExit):
+        main_that_raises(SystemExit(143))(None)
     assert entry_point("")(lambda config: config + 1)(1) == 2
 
 
@@ -92,14 +130,3 @@ def test_signals_are_collected_and_the_second_acts():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(1)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_autocast_dtype_for_each_device():
-    assert [amp_dtype(name, CPU) for name in ("auto", "none", "bf16")] == [
-        None,
-        None,
-        torch.bfloat16,
-    ]
-    assert amp_dtype("fp16", torch.device("cuda")) == torch.float16
-    with pytest.raises(ValueError, match="--amp fp16 needs a GPU"):
-        amp_dtype("fp16", CPU)

@@ -1,157 +1,158 @@
-import math
+import itertools
 
 import pytest
 import torch
+from torch import nn
 
-from beautybert.bert.model import BertForMaskedLM, BertForSequenceClassification
-from beautybert.cls.classifier import LrFactor
+from beautybert.bert.model import BertForMaskedLM
 from beautybert.training.optim import (
     SCHEDULES,
+    ChainedOptimizer,
     learning_rate,
     load_optimizer_state,
     make_optimizer,
     optimizer_state,
+    set_learning_rate,
 )
-from beautybert.training.precision import FiniteGuard
 from tests.conftest import TINY
 
+# ---- the learning rate -------------------------------------------------------------------------
 
-def rates(schedule, total=100, warmup=0.1):
-    return [learning_rate(step, total, 1.0, warmup, schedule) for step in range(1, total + 1)]
+
+def rates_of(schedule, total_steps=100, warmup=0.1):
+    steps = range(1, total_steps + 1)
+    return [learning_rate(step, total_steps, 1.0, warmup, schedule) for step in steps]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule_rises_to_its_peak_and_never_rises_again(schedule):
-    r = rates(schedule)
-    assert r[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
-    assert r[9] == max(r) == 1.0 and all(a >= b for a, b in zip(r[9:], r[10:]))
+    rates = rates_of(schedule)
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert rates[9] == max(rates) == 1.0
+    assert all(rate >= following for rate, following in itertools.pairwise(rates[9:]))
 
 
 def test_schedules_have_their_shapes():
-    linear, cosine, wsd, constant = (rates(s) for s in ("linear", "cosine", "wsd", "constant"))
-    assert (
-        linear[54] == pytest.approx(0.5)
-        and cosine[54] == pytest.approx(0.5)
-        and linear[-1] == cosine[-1] == wsd[-1] == 0
-    )
-    assert cosine[31] > linear[31] and cosine[80] < linear[80]
-    assert wsd[79] == 1.0 and wsd[89] == pytest.approx(0.5) and constant[-1] == 1.0
+    linear, cosine, wsd, constant = map(rates_of, ("linear", "cosine", "wsd", "constant"))
+    assert linear[54] == pytest.approx(0.5)
+    assert cosine[54] == pytest.approx(0.5)
+    assert linear[-1] == cosine[-1] == wsd[-1] == 0
+    assert cosine[31] > linear[31]
+    assert cosine[80] < linear[80]
+    assert wsd[79] == 1.0
+    assert wsd[89] == pytest.approx(0.5)
+    assert constant[-1] == 1.0
 
 
-@pytest.mark.parametrize("total, warmup", [(1, 0.0), (1, 1.0), (3, 0.5), (2, 0.06)])
+@pytest.mark.parametrize("total_steps, warmup", [(1, 0.0), (1, 1.0), (3, 0.5), (2, 0.06)])
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_short_runs_have_finite_rates_within_the_peak(schedule, total, warmup):
-    assert all(0 <= rate <= 1 for rate in rates(schedule, total, warmup))
+def test_short_runs_have_finite_rates_within_the_peak(schedule, total_steps, warmup):
+    assert all(0 <= rate <= 1 for rate in rates_of(schedule, total_steps, warmup))
+
+
+def test_each_group_gets_its_factor_of_the_rate():
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2), nn.Linear(2, 1))
+    factors = {"0": 0.5, "1": 1.0}
+    first = make_optimizer(model[:2], 1.0, 0.01, lambda name: factors[name[0]])
+    second = torch.optim.SGD(model[2].parameters(), 1.0)  # its group has no factor
+    optimizer = ChainedOptimizer(first, second)
+    set_learning_rate(optimizer, 0.2)
+    rate_of = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    for layer, expected in zip(model, (0.1, 0.2, 0.2), strict=True):
+        assert all(rate_of[id(p)] == expected for p in layer.parameters())
+    assert second.param_groups[0]["lr"] == 0.2, "the optimizers themselves have it"
+
+
+# ---- the optimizer and its state ---------------------------------------------------------------
 
 
 def test_matrices_decay_biases_and_norms_do_not_and_the_frozen_pooler_is_left_out():
     model = BertForMaskedLM(TINY, pooler=True)
-    decayed, kept = make_optimizer(model, 1e-3, 0.01).param_groups
-    name_of = {id(p): name for name, p in model.named_parameters()}
-    assert decayed["weight_decay"] == 0.01 and kept["weight_decay"] == 0
-    assert all(
-        name_of[id(p)].endswith("weight") and "LayerNorm" not in name_of[id(p)]
-        for p in decayed["params"]
-    )
-    assert all(
-        name_of[id(p)].endswith("bias") or "LayerNorm" in name_of[id(p)] for p in kept["params"]
-    )
-    assert (
-        len(decayed["params"]) + len(kept["params"])
-        == sum(p.requires_grad for p in model.parameters())
-        == len(name_of) - 2
-    )
-
-
-def test_optimizer_state_goes_through_named_tensors_bit_for_bit():
-    def step(model, optimizer, seed):
-        torch.manual_seed(seed)
-        for p in model.parameters():
-            p.grad = torch.randn_like(p)
-        optimizer.step()
-
-    torch.manual_seed(0)
-    model = BertForMaskedLM(TINY)
     optimizer = make_optimizer(model, 1e-3, 0.01)
-    step(model, optimizer, 1)
-    copy = BertForMaskedLM(TINY)
-    copy.load_state_dict(model.state_dict())
-    copied = make_optimizer(copy, 1e-3, 0.01)
-    load_optimizer_state(
-        copy,
-        copied,
-        {key: tensor.clone() for key, tensor in optimizer_state(model, optimizer).items()},
-    )
-    for pair in ((model, optimizer), (copy, copied)):
-        step(*pair, seed=2)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), copy.parameters()))
-
-
-@pytest.mark.parametrize("head", ["pooler", "wide"])
-def test_rates_fall_layer_by_layer_and_every_parameter_has_one(head):
-    model = BertForSequenceClassification(TINY, 3, head)
-    optimizer = make_optimizer(
-        model, 1e-3, 0.01, factor_of=lambda name: LrFactor(name, 2, 0.5, 10.0)
-    )
-    factor = {
-        id(p): group["lr_factor"] for group in optimizer.param_groups for p in group["params"]
-    }
-    assert len(factor) == len(list(model.parameters()))
+    decay_of = {}
+    for group in optimizer.param_groups:
+        decay_of |= {id(p): group["weight_decay"] for p in group["params"]}
+    assert len(optimizer.param_groups) == 2
     for name, p in model.named_parameters():
-        expected = next(
-            value
-            for start, value in (
-                ("bert.embeddings", 0.25),
-                ("bert.encoder.layer.0", 0.5),
-                ("bert.encoder.layer.1", 1.0),
-                ("bert.pooler", 1.0),
-                ("classifier.wide", 100.0),
-                ("classifier", 10.0),
-            )
-            if name.startswith(start)
-        )
-        assert factor[id(p)] == expected, name
-    assert {
-        group["weight_decay"]
-        for group in optimizer.param_groups
-        for p in group["params"]
-        if p.ndim < 2
-    } == {0.0}
+        if "pooler" in name:
+            assert id(p) not in decay_of
+        elif name.endswith("bias") or "LayerNorm" in name:
+            assert decay_of.pop(id(p)) == 0, name
+        else:
+            assert decay_of.pop(id(p)) == 0.01, name
+    assert not decay_of
 
 
-def test_a_step_that_is_not_finite_and_all_after_it_leave_weights_and_moments_alone_and_it_is_named_later():
+def two_layers():
     torch.manual_seed(0)
-    model = torch.nn.Linear(3, 2)
-    optimizer = make_optimizer(model, 1e-2, 0.01)
-    guard, scaler = (
-        FiniteGuard(optimizer, torch.device("cpu")),
-        torch.amp.GradScaler("cpu", enabled=False),
-    )
-    seen = []
-    for step, (loss, grad) in enumerate(
-        [(1.0, 1.0), (1.0, 0.5), (1.0, math.nan), (1.0, 1.0), (math.inf, 1.0)], start=1
-    ):
-        for parameter in model.parameters():
-            parameter.grad = torch.full_like(parameter, grad)
-        guard.watch(
-            step,
-            torch.tensor(loss, dtype=torch.float64),
-            torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf),
-            scaler,
-        )
-        optimizer.step()
-        seen.append(
-            [
-                tensor.clone()
-                for tensor in (*model.parameters(), *optimizer.state[model.weight].values())
-            ]
-        )
-        if step < 3:
-            guard.check(saved_at=0)
-    assert not torch.equal(seen[0][0], seen[1][0])
-    assert all(torch.equal(one, other) for later in seen[2:] for one, other in zip(seen[1], later))
-    with pytest.raises(
-        ValueError,
-        match="step 3: loss 1.0, gradient norm nan; the weights are still those of step 2, the last checkpoint is of step 1",
-    ):
-        guard.check(saved_at=1)
+    return nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+
+
+def tiny_bert():
+    torch.manual_seed(0)
+    return BertForMaskedLM(TINY)
+
+
+def adamw(model):
+    return make_optimizer(model, 1e-3, 0.01)
+
+
+def sgd(model):
+    return torch.optim.SGD(model.parameters(), 0.1)
+
+
+def sgd_and_adamw(model):
+    first = torch.optim.SGD(model[0].parameters(), 0.1, momentum=0.9)
+    return ChainedOptimizer(first, torch.optim.AdamW(model[1].parameters(), 1e-2))
+
+
+def make_step(model, optimizer, seed):
+    torch.manual_seed(seed)
+    for p in model.parameters():
+        p.grad = torch.randn_like(p)
+    optimizer.step()
+
+
+@pytest.mark.parametrize(
+    "make_model, make, num_tensors",
+    [(tiny_bert, adamw, 3 * 42), (two_layers, sgd, 0), (two_layers, sgd_and_adamw, 2 + 2 * 3)],
+)
+def test_optimizer_state_goes_through_named_tensors_bit_for_bit(make_model, make, num_tensors):
+    model = make_model()
+    optimizer = make(model)
+    make_step(model, optimizer, seed=1)
+    state = optimizer_state(model, optimizer)
+    assert len(state) == num_tensors
+    saved = {key: tensor.clone() for key, tensor in state.items()}
+
+    copy = make_model()
+    copy.load_state_dict(model.state_dict())
+    its_optimizer = make(copy)
+    load_optimizer_state(copy, its_optimizer, saved)
+    make_step(model, optimizer, seed=2)
+    make_step(copy, its_optimizer, seed=2)
+    for p, expected in zip(copy.parameters(), model.parameters(), strict=True):
+        assert torch.equal(p, expected)
+
+
+def test_an_empty_momentum_buffer_is_no_tensor():
+    model = two_layers()
+    optimizer = sgd(model)
+    for p in model.parameters():
+        optimizer.state[p]["momentum_buffer"] = None  # as SGD of torch 2.5 keeps it
+    assert optimizer_state(model, optimizer) == {}
+
+
+def test_a_chain_does_what_its_optimizers_do():
+    model, expected = two_layers(), two_layers()
+    optimizer = sgd_and_adamw(model)
+    first = torch.optim.SGD(expected[0].parameters(), 0.1, momentum=0.9)
+    second = torch.optim.AdamW(expected[1].parameters(), 1e-2)
+    for seed in (1, 2):
+        make_step(model, optimizer, seed)
+        make_step(expected, first, seed)
+        second.step()
+    for p, other in zip(model.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(p, other)
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in model.parameters())

@@ -1,123 +1,245 @@
 import json
+import math
 import sys
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from beautybert.runlog import need_extra
 
-from beautybert.training.plots import plot_confusion, plot_losses
-from beautybert.training.profiling import largest_items
-from beautybert.training.runlog import RunLog, truncate_metrics
+from beautybert.training import runlog
+from beautybert.training.distributed import Ranks
+from beautybert.training.runlog import RunLog, every, truncate_metrics
+
+CPU = torch.device("cpu")
+MAIN = Ranks(0, 0, 1, CPU)
+OTHER = Ranks(1, 1, 2, CPU)
 
 
-def rows(folder):
+def rows_of(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_lines_are_written_at_once_and_exactly(tmp_path, capsys):
-    log = RunLog(tmp_path, first_step=0, total_steps=4)
+def open_log(folder, start_step=0, total_steps=4, tensorboard=False, ranks=MAIN):
+    return RunLog(folder, start_step, total_steps, tensorboard, ranks)
+
+
+def log_step(log, step, loss=0.5, tokens_seen=1000, **more):
+    log.train_step(step, torch.tensor(loss), 1e-3, torch.tensor(2.0), tokens_seen, **more)
+
+
+class Clock:
+    """Stands in for the module `time`; a test sets what it shows."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def perf_counter(self):
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(runlog, "time", clock)
+    return clock
+
+
+# ---- lines -------------------------------------------------------------------------------------
+
+
+def test_lines_are_written_at_once_and_exactly(tmp_path):
+    log = open_log(tmp_path)
     loss = 0.1 + 0.2
     log.write(1, "train", loss=loss)
-    assert rows(tmp_path) == [{"step": 1, "split": "train", "loss": loss}]
-    log.show_step(1, loss, 1e-3, 1234.5)
+    assert rows_of(tmp_path) == [{"step": 1, "split": "train", "loss": loss}]
     log.close()
-    assert (
-        "step 1/4  loss 0.3000  lr 1.00e-03  1,234 tokens/s  00:00 left" in capsys.readouterr().out
-    )
+
+
+def test_a_training_line_has_speed_and_the_time_left(tmp_path, capsys, clock):
+    log = open_log(tmp_path)
+    clock.seconds = 2.0
+    log_step(log, 1, loss=0.25, tokens_seen=2469, epoch=0)
+    log.close()
+    expected = "step 1/4  loss 0.2500  lr 1.00e-03  1,234 tokens/s  00:06 left\n"
+    assert capsys.readouterr().out == expected
+    row = {"step": 1, "split": "train", "loss": 0.25, "lr": 1e-3, "grad_norm": 2.0}
+    row |= {"tokens": 2469, "tokens_per_second": 1234.5, "epoch": 0}
+    assert rows_of(tmp_path) == [row]
+
+
+def test_speed_is_of_the_steps_since_the_last_line_and_not_of_an_evaluation(tmp_path, clock):
+    log = open_log(tmp_path, start_step=10, total_steps=14)
+    clock.seconds = 3.0
+    log.start_clock(tokens_seen=500)
+    clock.seconds = 4.0
+    log_step(log, 11, tokens_seen=600)
+    with log.clock_stopped():
+        clock.seconds = 100.0
+    clock.seconds = 102.0
+    log_step(log, 12, tokens_seen=1000)
+    log.close()
+    assert [row["tokens_per_second"] for row in rows_of(tmp_path)] == [100.0, 200.0]
 
 
 def test_a_terminal_gets_a_bar(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    log = RunLog(tmp_path, first_step=2, total_steps=4)
-    log.show_step(4, 0.5, 1e-3, 100)
+    log = open_log(tmp_path, start_step=2)
+    log_step(log, 4, loss=0.5)
     log.close()
     captured = capsys.readouterr()
-    assert captured.out == "" and "4/4" in captured.err and "loss 0.5000" in captured.err
+    assert captured.out == ""
+    assert "4/4" in captured.err
+    assert "loss 0.5000" in captured.err
 
 
-def test_other_ranks_write_nothing(tmp_path):
-    log = RunLog(tmp_path, 0, 4, enabled=False)
+def test_other_ranks_write_nothing(tmp_path, capsys):
+    log = open_log(tmp_path / "run", ranks=OTHER)
     log.write(1, "train", loss=1.0)
-    log.show_step(1, 1.0, 1e-3, 1.0)
-    log.close()
+    log_step(log, 1)
+    log.validation({"step": 1, "loss": 1.0})
+    log.test(1, {"loss": 1.0})
+    log.write_run_json({}, {})
+    log.info("a line")
+    log.finish()
     assert not list(tmp_path.iterdir())
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
 
 
-def test_cutting_back_drops_later_steps_and_half_a_line(tmp_path):
-    lines = [json.dumps({"step": step, "split": "train", "loss": 1.0}) for step in (1, 2, 3, 2)]
-    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 2, "lo')
-    truncate_metrics(tmp_path, 2)
-    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 2]
-    truncate_metrics(tmp_path, 0)
-    assert rows(tmp_path) == []
-    truncate_metrics(tmp_path / "nowhere", 0)
-
-
-def test_plot_is_a_picture_of_both_splits(tmp_path):
-    pytest.importorskip("matplotlib")
-    log = RunLog(tmp_path, 0, 2)
-    for step in (1, 2):
-        log.write(step, "train", loss=3.0 / step)
-    log.write(2, "valid", loss=2.0)
+def test_a_validation_is_written_and_shown(tmp_path, capsys):
+    log = open_log(tmp_path)
+    metrics = {"step": 1000, "loss": 1.25, "perplexity": 3.49, "accuracy": 0.5, "targets": 2000}
+    log.validation(metrics)
     log.close()
-    assert plot_losses(tmp_path).read_bytes().startswith(b"\x89PNG")
+    assert rows_of(tmp_path) == [{"split": "valid", **metrics}]
+    expected = "validation at step 1,000, loss 1.2500, perplexity 3.5, accuracy 50.0%"
+    assert capsys.readouterr().out.startswith(expected)
 
 
-def test_confusion_picture_shows_each_row_as_shares(tmp_path):
-    pytest.importorskip("matplotlib")
-    from matplotlib.image import imread
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("ranks", [MAIN, OTHER], ids=["main", "other"])
+def test_a_validation_loss_that_is_not_finite_is_an_error_on_every_rank(tmp_path, ranks, loss):
+    log = open_log(tmp_path, ranks=ranks)
+    with pytest.raises(ValueError, match=f"step 3: the validation loss is {loss}"):
+        log.validation({"step": 3, "loss": loss})
+    log.close()
+    assert not any(path.read_text() for path in tmp_path.iterdir()), "it is not written"
 
-    (tmp_path / "even").mkdir()
-    path = plot_confusion(tmp_path, np.diag([1, 50, 7]), ["a", "b", "c"])
-    even = plot_confusion(tmp_path / "even", np.diag([9, 9, 9]), ["a", "b", "c"])
-    blues = [
-        (imread(picture)[..., 2] - imread(picture)[..., 0] > 0.3).sum() for picture in (path, even)
-    ]  # a full share is dark blue, however rare the label
-    assert path.read_bytes().startswith(b"\x89PNG") and abs(blues[0] / blues[1] - 1) < 0.1
+
+def test_of_the_test_split_only_scores_are_written(tmp_path):
+    log = open_log(tmp_path)
+    log.test(4, {"loss": 1.0, "ece": 0.1, "temperature": 1.5, "per_class": {}})
+    log.close()
+    assert rows_of(tmp_path) == [{"step": 4, "split": "test", "loss": 1.0, "ece": 0.1}]
 
 
 def test_tensorboard_gets_every_number(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    log = RunLog(tmp_path, 0, 2, tensorboard=True)
+    log = open_log(tmp_path, tensorboard=True)
     log.write(1, "train", loss=3.0, lr=0.5)
     log.close()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [event.value for event in events.Scalars("train/loss")] == [3.0] and events.Scalars(
-        "train/lr"
-    )[0].step == 1
+    assert [event.value for event in events.Scalars("train/loss")] == [3.0]
+    assert [(event.step, event.value) for event in events.Scalars("train/lr")] == [(1, 0.5)]
 
 
-def test_a_missing_extra_says_what_to_install():
-    with pytest.raises(
-        ValueError, match=r"--plots needs the package no_such_package: pip install -e '.\[plots\]'"
-    ):
-        need_extra("no_such_package", "--plots", "plots")
+def test_the_end_says_the_losses_and_draws_them(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    log = open_log(tmp_path, total_steps=2)
+    for step, loss in enumerate((3.0, 1.0, 2.0)):
+        log.validation({"step": step, "loss": loss})
+    log.finish()
+    expected = "validation loss: 3.0000 at the start, 2.0000 at the end, 1.0000 at best"
+    assert expected in capsys.readouterr().out
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_profile_of_a_gpu_counts_each_kernel_once_and_one_of_a_cpu_its_operations():
-    def item(key, device, cpu, gpu, annotation=False):
-        return SimpleNamespace(
-            key=key,
-            device_type=device,
-            self_cpu_time_total=cpu,
-            self_device_time_total=gpu,
-            is_user_annotation=annotation,
-        )
+# ---- resuming ----------------------------------------------------------------------------------
 
-    CPU, CUDA = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA
-    averages = [
-        item("aten::mm", CPU, 5, 90),
-        item("gemm", CUDA, 0, 90),
-        item("gelu_kernel", CUDA, 0, 10),
-        item("aten::gelu", CPU, 7, 10),
-        item("ProfilerStep*", CPU, 70, 0),
-        item("ProfilerStep*", CUDA, 0, 100, annotation=True),
-    ]
-    assert largest_items(averages, on_gpu=True) == (100, [(90, "gemm"), (10, "gelu_kernel")])
-    assert largest_items(averages, on_gpu=True, count=1) == (100, [(90, "gemm")])
-    total, items = largest_items(averages, on_gpu=False)
-    assert total == 12 and items[:2] == [(7, "aten::gelu"), (5, "aten::mm")]
+
+def test_a_resume_drops_later_steps_and_half_a_line(tmp_path):
+    lines = [json.dumps({"step": step, "split": "train", "loss": 1.0}) for step in (1, 2, 3, 2)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 2, "lo')
+    truncate_metrics(tmp_path, 2)
+    assert [row["step"] for row in rows_of(tmp_path)] == [1, 2, 2]
+    truncate_metrics(tmp_path, 0)
+    assert rows_of(tmp_path) == []
+    truncate_metrics(tmp_path / "nowhere", 0)
+
+
+@pytest.mark.parametrize("start_step, kept", [(2, [0, 1, 2]), (0, [])])
+def test_a_log_goes_on_after_the_step_that_is_resumed(tmp_path, start_step, kept):
+    log = open_log(tmp_path)
+    for step in range(5):
+        log.write(step, "valid", loss=1.0)
+    log.write(2, "test", loss=1.0)
+    log.close()
+    open_log(tmp_path, start_step=start_step).close()
+    assert [row["step"] for row in rows_of(tmp_path)] == kept
+
+
+def test_run_json_says_what_ran_and_what_changed(tmp_path, capsys):
+    log = open_log(tmp_path)
+    log.write_run_json({"lr": 0.1}, {"fingerprint": "a"})
+    written = json.loads((tmp_path / "run.json").read_text())
+    assert written["config"] == {"lr": 0.1}
+    assert written["data"] == {"fingerprint": "a"}
+    assert written["versions"]["torch"] == torch.__version__
+    assert written["ranks"] == 1
+    assert capsys.readouterr().out == ""
+    log.write_run_json({"lr": 0.2}, {})
+    assert "other than before: --lr 0.2 (was 0.1)" in capsys.readouterr().out
+    log.close()
+
+
+def test_a_run_folder_is_taken_only_by_its_own_resume(tmp_path):
+    runlog.check_folder(tmp_path / "new", False, MAIN)
+    runlog.check_folder(tmp_path, False, MAIN)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(ValueError, match="is not empty: choose another"):
+        runlog.check_folder(tmp_path, False, MAIN)
+    with pytest.raises(ValueError, match="is not empty and no run folder"):
+        runlog.check_folder(tmp_path, True, MAIN)
+    (tmp_path / "run.json").write_text("{}")
+    runlog.check_folder(tmp_path, True, MAIN)
+    runlog.check_folder(tmp_path, False, OTHER)
+
+
+@pytest.mark.parametrize("signals, code", [([2], 130), ([15], 143), ([], 143)])
+def test_a_signal_ends_the_run_with_its_exit_code(tmp_path, capsys, signals, code):
+    log = open_log(tmp_path)
+    assert log.stopped_by_signal(3, signals) == code
+    assert "after step 3 and saved a checkpoint" in capsys.readouterr().out
+    assert log.file.closed
+
+
+# ---- intervals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "interval, total_steps, expected",
+    [
+        (None, 100, [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]),
+        (None, 25, [3, 6, 9, 12, 15, 18, 21, 24, 25]),
+        (None, 3, [1, 2, 3]),
+        (0, 7, [7]),
+        (3, 7, [3, 6, 7]),
+        (7, 7, [7]),
+        (100, 7, [7]),
+    ],
+)
+def test_something_is_due_each_interval_and_at_the_end(interval, total_steps, expected):
+    steps = range(1, total_steps + 1)
+    assert [step for step in steps if every(interval, step, total_steps)] == expected
+
+
+def test_the_profiler_runs_on_rank_0_alone(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        runlog, "profiler", lambda folder, enabled, info: asked.append(enabled) or SimpleNamespace()
+    )
+    for ranks in (MAIN, OTHER):
+        open_log(tmp_path, ranks=ranks).profiler(True)
+    assert asked == [True, False]

@@ -1,0 +1,52 @@
+import json
+
+import numpy as np
+import pytest
+
+from beautybert.training import plots
+from beautybert.training.plots import plot_confusion, plot_losses
+
+
+def test_the_picture_of_losses_has_a_curve_for_each_split(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from matplotlib.axes import Axes
+
+    drawn = {}
+
+    def remember(self, steps, losses, label, **style):
+        drawn[label] = (tuple(steps), tuple(losses))
+        return plot(self, steps, losses, label=label, **style)
+
+    plot = Axes.plot
+    monkeypatch.setattr(Axes, "plot", remember)
+    rows = [
+        {"step": 1, "split": "train", "loss": 3.0},
+        {"step": 2, "split": "train", "loss": 1.5},
+        {"step": 2, "split": "valid", "loss": 2.0},
+        {"step": 2, "split": "test", "loss": 9.0},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert plot_losses(tmp_path).read_bytes().startswith(b"\x89PNG")
+    assert drawn == {"train": ((1, 2), (3.0, 1.5)), "valid": ((2,), (2.0,))}
+
+
+def test_the_picture_of_confusion_shows_each_row_as_shares(tmp_path):
+    pytest.importorskip("matplotlib")
+    from matplotlib.image import imread
+
+    num_dark = []
+    for name, counts in (("uneven", [1, 50, 7]), ("even", [9, 9, 9])):
+        (tmp_path / name).mkdir()
+        path = plot_confusion(tmp_path / name, np.diag(counts), ["a", "b", "c"])
+        assert path.read_bytes().startswith(b"\x89PNG")
+        picture = imread(path)
+        num_dark.append((picture[..., 2] - picture[..., 0] > 0.3).sum())
+    # a full share is dark blue, however rare the label
+    assert num_dark[1] and abs(num_dark[0] / num_dark[1] - 1) < 0.1
+
+
+def test_without_matplotlib_nothing_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None)
+    assert plot_losses(tmp_path) is None
+    assert plot_confusion(tmp_path, np.diag([1, 2]), ["a", "b"]) is None
+    assert not list(tmp_path.iterdir())
