@@ -120,13 +120,14 @@ def conflicts(config: ClsConfig, world_size: int) -> list[str]:
     problems = options.not_a_multiple(
         "batch_size", batch, "micro_batch_size", micro_batch, world_size
     )
-    if config.cosmetics.startswith(SAMPLE) != config.sephora.startswith(SAMPLE):
+    defaults = ClsConfig()
+    if (config.cosmetics == defaults.cosmetics) != (config.sephora == defaults.sephora):
         problems.append(
             "--cosmetics and --sephora go together: with one of them alone the other would be the "
             "generated sample"
         )
     if config.tensorboard:
-        problems += options.missing_extra("tensorboard", "tensorboard")
+        problems += options.missing_extra("tensorboard")
     return problems
 
 
@@ -147,7 +148,6 @@ def main(config: ClsConfig) -> dict:
     options.raise_problems(options.out_of_range(config) + conflicts(config, ranks.world_size))
     amp = precision.Amp(config.amp, ranks.device)
     out = Path(config.out)
-    device = ranks.device
     runlog.check_folder(out, config.resume, ranks)
 
     # ==== data ================================================================================
@@ -158,7 +158,9 @@ def main(config: ClsConfig) -> dict:
     checkpoint = pretrained.resolve(config.init)  # None: start from scratch
     splits.check_no_leakage(checkpoint, [*by_split["valid"], *by_split["test"]])
     tokenizer = wordpiece.load_or_learn(
-        checkpoint or runlog.resumed(out), products.texts(by_split["train"]), config.vocab_size
+        checkpoint or runlog.resumed(out, config.resume),
+        products.texts(by_split["train"]),
+        config.vocab_size,
     )
     bert_config = pretrained.config_for(checkpoint, config.size, tokenizer, config.max_length)
     data = batches.ClsBatches(
@@ -181,14 +183,13 @@ def main(config: ClsConfig) -> dict:
     torch.set_float32_matmul_precision("high")
     bert_config = bert_config.with_dropout(config.dropout)
     model, load_report = classifier.start(checkpoint, bert_config, data.labels, config.head)
-    model.to(device).train()
-    ranks.print0(load_report, bert_model.describe(model, device, amp.dtype))
+    model.to(ranks.device).train()
+    ranks.print0(load_report, bert_model.describe(model, ranks.device, amp.dtype))
 
     # ==== optimizer ===========================================================================
     ranks.init_process_group()
     peak_lr = config.lr or (1e-3 if checkpoint is None else 2e-4)
-    num_layers = bert_config.num_hidden_layers
-    lr_factor = classifier.LrFactor(num_layers, config.layer_decay, config.head_factor)
+    lr_factor = classifier.LrFactor(bert_config, config.layer_decay, config.head_factor)
     optimizer = optim.make_optimizer(model, peak_lr, config.weight_decay, lr_factor)
     scaler = amp.grad_scaler()
     guard = precision.FiniteGuard(optimizer, scaler)
@@ -196,9 +197,8 @@ def main(config: ClsConfig) -> dict:
 
     # ==== resume ==============================================================================
     progress = Progress()
-    signature = {"model": model.config.to_dict(), "head": config.head, **data.signature}
-    signature |= {"split": config.split, "split_seed": config.split_seed}
-    signature |= {"select_by": config.select_by}
+    signature = {"model": model.config.to_dict(), **data.signature}
+    signature |= {key: getattr(config, key) for key in ("head", "split", "split_seed", "select_by")}
     saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks)
     if config.resume:
         progress = Progress(**saver.resume())
@@ -214,8 +214,8 @@ def main(config: ClsConfig) -> dict:
     ddp_model = DDP(model, gradient_as_bucket_view=True) if ranks.world_size > 1 else model
 
     # ==== loop ================================================================================
-    if not progress.valid:
-        progress.valid = evaluate(model, data, ranks, step=0)
+    if not progress.valid or (progress.step >= total_steps and not progress.best):
+        progress.valid = evaluate(model, data, ranks, progress.step)
         log.validation(progress.valid)
         keep_best(progress, config.select_by, out, model, data, ranks)
     log.start_clock(progress.tokens)
@@ -235,9 +235,9 @@ def main(config: ClsConfig) -> dict:
             # batch is cut. DDP averages gradients over ranks, so each rank multiplies by
             # world_size.
             loss_factor = ranks.world_size / num_targets
-            loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+            loss_sum = torch.zeros((), dtype=torch.float64, device=ranks.device)
             for micro_batch in micro_batches:
-                batch = micro_batch.to(device)
+                batch = micro_batch.to(ranks.device)
                 ranks.sync_gradients(ddp_model, when=micro_batch is micro_batches[-1])
                 key = (config.seed, seeding.DROPOUT, step, micro_batch.index)
                 torch.manual_seed(seeding.seed_of(*key))  # so a resume drops the same
@@ -263,7 +263,7 @@ def main(config: ClsConfig) -> dict:
             should_evaluate = runlog.every(eval_interval, step, total_steps)
             should_save = stop or runlog.every(config.save_interval, step, total_steps)
             if should_log or should_evaluate or should_save:
-                guard.check()  # here alone the CPU waits for the GPU
+                guard.check()  # waits for the GPU
             if should_log:
                 extra = {"epoch": data.epoch_at(step)}
                 log.train_step(step, step_loss, lr, grad_norm, progress.tokens, **extra)
@@ -275,8 +275,10 @@ def main(config: ClsConfig) -> dict:
                 if should_save:
                     saver.save(asdict(progress))
                 profiler.step()
-            if stop and step < total_steps:
-                sys.exit(log.stopped_by_signal(step, signals))
+            if stop:
+                break
+    if progress.step < total_steps:
+        sys.exit(log.stopped_by_signal(progress.step, signals))
 
     # ==== export ==============================================================================
     classifier.load_exported(model, out)

@@ -132,7 +132,7 @@ def conflicts(config: MlmConfig, world_size: int) -> list[str]:
             "the longest window would not fit"
         )
     if config.tensorboard:
-        problems += options.missing_extra("tensorboard", "tensorboard")
+        problems += options.missing_extra("tensorboard")
     return problems
 
 
@@ -152,14 +152,17 @@ def main(config: MlmConfig) -> dict:
     options.raise_problems(options.out_of_range(config) + conflicts(config, ranks.world_size))
     amp = precision.Amp(config.amp, ranks.device)
     out = Path(config.out)
-    device = ranks.device
     runlog.check_folder(out, config.resume, ranks)
 
     # ==== data ================================================================================
     texts = corpus.Corpus(config.data, config.text_fields, config.max_bad_rows)
     checkpoint = pretrained.resolve(config.init)  # None: start from scratch
     base_tokenizer = token_cache.load_or_learn_tokenizer(
-        checkpoint or runlog.resumed(out), texts, config.vocab_size, config.cache_dir, ranks
+        checkpoint or runlog.resumed(out, config.resume),
+        texts,
+        config.vocab_size,
+        config.cache_dir,
+        ranks,
     )
     bert_config = pretrained.config_for(checkpoint, config.size, base_tokenizer, config.max_length)
     tokenizer = added_tokens.extend_tokenizer(
@@ -190,8 +193,8 @@ def main(config: MlmConfig) -> dict:
     model, load_report = pretrained.load_masked_lm(checkpoint, bert_config)
     added_tokens.initialize_embeddings(model, base_tokenizer, tokenizer)  # V grows
     model.bert.encoder.gradient_checkpointing = config.gradient_checkpointing
-    model.to(device).train()
-    ranks.print0(load_report, bert_model.describe(model, device, amp.dtype))
+    model.to(ranks.device).train()
+    ranks.print0(load_report, bert_model.describe(model, ranks.device, amp.dtype))
 
     # ==== optimizer ===========================================================================
     ranks.init_process_group()  # only now: building the cache may outlast a collective's timeout
@@ -204,6 +207,7 @@ def main(config: MlmConfig) -> dict:
     # ==== resume ==============================================================================
     progress = Progress()
     signature = {"model": model.config.to_dict(), **data.signature}
+    signature |= {"add_vocab": config.add_vocab, "add_names": config.add_names}
     saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks)
     if config.resume:
         progress = Progress(**saver.resume())
@@ -242,9 +246,9 @@ def main(config: MlmConfig) -> dict:
             # The loss of a step is the sum over all its targets / their number, however the batch
             # is cut. DDP averages gradients over ranks, so each rank multiplies by world_size.
             loss_factor = ranks.world_size / max(num_targets, 1)  # texts of [UNK] have no target
-            loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+            loss_sum = torch.zeros((), dtype=torch.float64, device=ranks.device)
             for micro_batch in micro_batches:
-                batch = micro_batch.to(device)
+                batch = micro_batch.to(ranks.device)
                 ranks.sync_gradients(ddp_model, when=micro_batch is micro_batches[-1])
                 key = (config.seed, seeding.DROPOUT, step, micro_batch.index)
                 torch.manual_seed(seeding.seed_of(*key))  # so a resume drops the same
@@ -269,7 +273,7 @@ def main(config: MlmConfig) -> dict:
             should_evaluate = runlog.every(config.eval_interval, step, total_steps)
             should_save = stop or runlog.every(config.save_interval, step, total_steps)
             if should_log or should_evaluate or should_save:
-                guard.check()  # here alone the CPU waits for the GPU
+                guard.check()  # waits for the GPU
             if should_log:
                 extra = {"targets": int(num_targets), "epoch": data.epoch_at(step)}
                 log.train_step(step, step_loss, lr, grad_norm, progress.tokens, **extra)
@@ -280,13 +284,15 @@ def main(config: MlmConfig) -> dict:
                 if should_save:
                     saver.save(asdict(progress))
                 profiler.step()
-            if stop and step < total_steps:
-                sys.exit(log.stopped_by_signal(step, signals))
+            if stop:
+                break
+    if progress.step < total_steps:
+        sys.exit(log.stopped_by_signal(progress.step, signals))
 
     # ==== export ==============================================================================
     if ranks.is_main:
         pretrained.save(out, model)
-        log.info(fill_mask.save_after(out, model, prompts, tokenizer))
+        log.info(fill_mask.save_after(out, model, prompts, tokenizer), log.validation_losses())
     log.finish()
     return asdict(progress)
 

@@ -450,8 +450,9 @@ def describe(
     config = model.config
     parameters = sum(p.numel() for p in model.parameters())
     precision = str(dtype or torch.float32).removeprefix("torch.")
+    head = f"head {model.head}, " if isinstance(model, BertForSequenceClassification) else ""
     return (
         f"model: {parameters:,} parameters, {config.num_hidden_layers} layers of "
-        f"{config.hidden_size}, vocabulary {config.vocab_size:,}, on {device} in {precision}, "
-        f"attention by {backend_name(device, dtype, config.head_size)}"
+        f"{config.hidden_size}, {head}vocabulary {config.vocab_size:,}, on {device} in "
+        f"{precision}, attention by {backend_name(device, dtype, config.head_size)}"
     )

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -93,12 +94,14 @@ def config_for(
 ) -> BertConfig:
     """The shape of the model to train: that of `checkpoint`, else the `size` of model.SIZES.
 
-    ValueError if the tokenizer or `max_length` (tokens) does not fit the checkpoint.
+    ValueError if the tokenizer or `max_length` (tokens) does not fit the checkpoint, or its weights
+    cannot be opened.
     """
     num_tokens = len(token_list(tokenizer))
     if checkpoint is None:
         return config_of_size(size, num_tokens, max(512, max_length))
     config = read_config(checkpoint)
+    check_weights(checkpoint)
     if num_tokens > config.vocab_size:
         raise ValueError(
             f"{checkpoint}: the tokenizer has {num_tokens:,} ids, the word embeddings of "
@@ -140,18 +143,32 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     ValueError for missing, truncated or other files; for pickled weights it says how to convert
     them.
     """
-    index = folder / "model.safetensors.index.json"
     weights: dict[str, Tensor] = {}
+
+    def read(file: Any) -> None:
+        names = file.keys()
+        weights.update((name, file.get_tensor(name)) for name in names)
+
+    _open_weights(folder, read)
+    return weights
+
+
+def check_weights(folder: Path) -> None:
+    """ValueError as of `read_weights`, for what can be known without reading a tensor."""
+    _open_weights(folder, lambda file: None)
+
+
+def _open_weights(folder: Path, use: Callable[[Any], None]) -> None:
+    """Open each weight file of a folder and `use` it; what is wrong becomes a ValueError."""
+    index = folder / "model.safetensors.index.json"
     for path in _weight_files(folder, index):
         try:
             with safe_open(path, framework="pt") as file:
-                names = file.keys()
-                weights |= {name: file.get_tensor(name) for name in names}
+                use(file)
         except FileNotFoundError:
             raise ValueError(f"{path} is missing, though {index.name} names it") from None
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{path} is no complete safetensors file: {error}") from None
-    return weights
 
 
 def _weight_files(folder: Path, index: Path) -> list[Path]:

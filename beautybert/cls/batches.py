@@ -235,9 +235,7 @@ def truncate_head_and_tail(ids: Sequence[int], max_tokens: int) -> list[int]:
 def drop_ingredients(
     ids: np.ndarray, share: float, vocabulary: Vocabulary, rng: np.random.Generator
 ) -> np.ndarray:
-    """A list's ids (T,) without about a `share` of its ingredients.
-
-    All of them if none would be left.
+    """A list's ids (T,) without about a `share` of its ingredients, never without all.
 
     Each is left out or not on its own: word dropout (Iyyer et al. 2015, Deep Unordered Composition
     Rivals Syntactic Methods, section 3.2), a whole ingredient at a time. A separator that is a
@@ -268,11 +266,9 @@ def pack_examples(examples: Sequence[Example], label_weights: Tensor | None = No
 
 
 def shuffled_indices(start: int, count: int, total: int, seed: int) -> np.ndarray:
-    """Which of `total` examples are at start ...
+    """Which of `total` examples are at `count` positions from `start` on: (count,).
 
-    Start + count - 1 of the endless sequence: (count,).
-
-    The sequence is one shuffled epoch after another.
+    Positions are of an endless sequence: one shuffled epoch after another.
     """
     positions = np.arange(start, start + count)
     orders = {

@@ -1,7 +1,4 @@
-"""A classifier's folder: labels, head and temperature around a BERT.
-
-How one is started and loaded.
-"""
+"""A classifier's folder, labels, head and temperature around a BERT: start, load, save."""
 
 from __future__ import annotations
 
@@ -155,15 +152,16 @@ class LrFactor:
     its weights for each token. Pooler and vocabulary head have 1.
     """
 
-    num_layers: int
+    bert_config: BertConfig
     layer_decay: float
     head_factor: float
 
     def __call__(self, name: str) -> float:
+        num_layers = self.bert_config.num_hidden_layers
         if name.startswith("bert.encoder.layer."):
-            return self.layer_decay ** (self.num_layers - 1 - int(name.split(".")[3]))
+            return self.layer_decay ** (num_layers - 1 - int(name.split(".")[3]))
         if name.startswith("bert.embeddings."):
-            return self.layer_decay**self.num_layers
+            return self.layer_decay**num_layers
         if name.startswith("classifier.wide."):
             return WIDE_FACTOR
         return self.head_factor if name.startswith("classifier.") else 1.0

@@ -114,7 +114,7 @@ def read_products(
             labels = ", ".join(map(repr, unknown[:5]))
             raise ValueError(
                 f"{path}: label {labels} is not in {label_table}; add a line with its canonical "
-                "name and group there"
+                "name and group there, or to a copy that --label-table names"
             )
         num_before = len(products)
         rows = zip(table[label_column], table[brand_column], table[list_column], strict=True)

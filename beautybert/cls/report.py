@@ -80,6 +80,13 @@ def write(folder: Path, data: ClsBatches, report: dict[str, Any], logits: Tensor
         i = n * len(test) // 5
         answer = f"{labels[int(predicted[i])]} ({probabilities[i]:.0%})"
         lines.append(f"  {test[i].text[:90]} ...\n    is {test[i].label}, predicted {answer}")
+    lines.append(
+        f"weights are those of step {report['best_step']}; what pretraining may read of the lists "
+        f"is {folder / 'train_lists.txt'}"
+    )
+    if report["best_step"]:
+        start = ", ".join(test[0].text.split(", ")[:4])
+        lines.append(f'try: python -m beautybert.predict {folder} --ingredients "{start}"')
     return "\n".join(lines)
 
 

@@ -173,13 +173,16 @@ class MlmBatches:
         batch_tokens = self.micro_batch_tokens * self.micro_batches_per_step
         filled = (self.train_windows.lengths + 2).sum() / (per_epoch * self.micro_batch_tokens)
         epochs = total_steps * self.micro_batches_per_step / per_epoch
+        padded = ""
+        if self.pad_micro_batches:
+            padded = "; padded for torch.compile: the first steps take much longer than the rest"
         return (
             f"split: {len(self.train_documents):,} documents ({len(self.train_windows):,} windows "
             f"of at most {self.max_length} tokens) for training, {len(self.valid_documents):,} "
             f"({len(self.valid_windows):,}) for validation\n"
             f"batch: {batch_tokens:,} tokens = {self.micro_batch_tokens:,} "
             f"x {self.micro_batches_per_step // world_size} micro-batch(es) x {world_size} "
-            f"rank(s), {filled:.1%} full; {total_steps:,} steps = {epochs:.2f} epochs"
+            f"rank(s), {filled:.1%} full; {total_steps:,} steps = {epochs:.2f} epochs{padded}"
         )
 
     def _masked(

@@ -31,7 +31,7 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Corpus:
-    """The files of a run and how texts are made of them.
+    """The files of a run and how texts are made of them. ValueError for a file that cannot be read.
 
     text_fields: fields of a record that are joined. max_bad_rows: largest share of malformed rows
     that is skipped instead of being an error.
@@ -41,12 +41,12 @@ class Corpus:
     text_fields: tuple[str, ...] = TEXT_FIELDS
     max_bad_rows: float = 0.01
 
+    def __post_init__(self):
+        self.fingerprint  # noqa: B018  (raises what is wrong with the files)
+
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the files' contents, in order, and of all that decides what their texts are.
-
-        ValueError for a file that cannot be read.
-        """
+        """A hash of the files' contents, in order, and of all that decides what their texts are."""
         options = json.dumps([CLEANING_VERSION, self.text_fields])
         digest = hashlib.blake2b(options.encode(), digest_size=8)
         for path in self.paths:

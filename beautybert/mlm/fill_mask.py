@@ -73,9 +73,9 @@ def masking_rates(batch: MlmBatch, mask_id: int) -> str:
 
 @dataclass(frozen=True)
 class Prompt:
-    """ids: tokens of a text with [CLS], [SEP] and one [MASK]. position: of the [MASK].
+    """A text with one word masked.
 
-    Target_id.
+    ids: its tokens with [CLS], [SEP] and one [MASK]. position: of the [MASK]. target_id: its word.
     """
 
     ids: list[int]

@@ -56,7 +56,7 @@ class CorpusCounts:
     def check_bad(self, max_bad_rows: float, at_least: int = 0) -> None:
         """ValueError if more than the share `max_bad_rows` of the rows is malformed.
 
-        Of `at_least` rows, if there are fewer.
+        The share is of `at_least` rows if there are fewer.
         """
         if self.bad > max_bad_rows * max(self.rows, at_least):
             raise ValueError(
@@ -124,9 +124,7 @@ def load_or_build(
 def load_or_learn_tokenizer(
     folder: Path | None, corpus: Corpus, vocab_size: int, cache_dir: str, ranks: Ranks
 ) -> Tokenizer:
-    """The tokenizer of a checkpoint or run folder.
-
-    Without one, a vocabulary learned from the corpus.
+    """The tokenizer of a checkpoint or run folder, else one learned from the corpus.
 
     The learned one is kept in cache_dir.
     """
@@ -338,11 +336,9 @@ def first_occurrences(path: Path, count: int, part_size: int = 1 << 16) -> np.nd
 def _write_kept(
     folder: Path, keep: np.ndarray, dtype: np.dtype, unknown_id: int, part_size: int = 1 << 14
 ) -> tuple[int, int]:
-    """Write tokens.npy and offsets.npy of the documents to keep.
+    """Write tokens.npy and offsets.npy of the documents to keep, from all.tokens and all.lengths.
 
-    Returns the numbers of their tokens.
-
-    Reads all.tokens and all.lengths. The second number is of [UNK].
+    Returns the numbers of their tokens and of [UNK] among them.
     """
     num_tokens = num_unknown = 0
     with (

@@ -1,4 +1,4 @@
 """What any training loop needs: options, ranks, precision, optimizer, checkpoints, logs.
 
-Knows no task.
+Knows no task, but for what is measured and drawn of each (metrics.py, plots.py).
 """

@@ -57,9 +57,11 @@ class Saver:
         progress: what else the loop changes, as JSON, with its "step". ValueError if it cannot be
         written, for instance on a full disk; the checkpoints before it are then as they were.
         """
+        if self.ranks.is_main:
+            self._save(progress)
         self.last_saved = progress["step"]
-        if not self.ranks.is_main:
-            return
+
+    def _save(self, progress: dict[str, Any]) -> None:
         folder = self.run_folder / "checkpoints" / f"step-{progress['step']:08d}"
         temporary = folder.with_name(folder.name + ".tmp")
         tensors = {
@@ -98,7 +100,7 @@ class Saver:
         progress: dict[str, Any] = {}
         if folder:
             weights, tensors, state = read(folder)
-            check_signature(state["signature"], self.signature, folder)
+            check_signature(state.get("signature", {}), self.signature, folder)
             self.model.load_state_dict(weights)
             load_optimizer_state(self.model, self.optimizer, tensors)
             if state["scaler"]:

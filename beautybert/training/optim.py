@@ -96,15 +96,31 @@ def optimizer_state(model: nn.Module, optimizer: Any) -> dict[str, Tensor]:
     tensors = {}
     for name, p in model.named_parameters():
         for part, value in optimizer.state.get(p, {}).items():
-            if value is not None:  # SGD without momentum has an empty buffer
-                tensors[f"{part}/{name}"] = value
+            if value is None:  # an empty buffer, as SGD without momentum has in some releases
+                continue
+            if not isinstance(value, Tensor):
+                raise ValueError(
+                    f"the optimizer's {part} of {name} is a {type(value).__name__}, not a tensor: "
+                    "a checkpoint cannot hold it"
+                )
+            tensors[f"{part}/{name}"] = value
     return tensors
 
 
 def load_optimizer_state(model: nn.Module, optimizer: Any, tensors: dict[str, Tensor]) -> None:
-    """The reverse of `optimizer_state`."""
+    """The reverse of `optimizer_state`.
+
+    torch keeps the step of optimizers that are neither fused nor capturable on the CPU.
+    """
     parameters = dict(model.named_parameters())
+    on_device = {
+        p
+        for group in optimizer.param_groups
+        if group.get("fused") or group.get("capturable")
+        for p in group["params"]
+    }
     for key, tensor in tensors.items():
         part, name = key.split("/", 1)
         p = parameters[name]
-        optimizer.state[p][part] = tensor.to(p.device)
+        stays_on_cpu = part == "step" and p not in on_device
+        optimizer.state[p][part] = tensor if stays_on_cpu else tensor.to(p.device)

@@ -76,12 +76,14 @@ def out_of_range(config: Any) -> list[str]:
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         if isinstance(value, float) and not math.isfinite(value):
-            problems.append(f"{flag(field.name)} must be a finite number, not {value}")
+            problems.append(f"{flag(field.name)} must be a finite number, not {_shown(value)}")
         elif not _within(value, field.metadata["bounds"]):
             asked = range_text(field.metadata["bounds"])
-            problems.append(f"{flag(field.name)} must be {asked}, not {value}")
+            problems.append(f"{flag(field.name)} must be {asked}, not {_shown(value)}")
         elif isinstance(value, int) and abs(value) > LARGEST_INT:
-            problems.append(f"{flag(field.name)} must be at most {LARGEST_INT:,}, not {value}")
+            problems.append(
+                f"{flag(field.name)} must be at most {LARGEST_INT:,}, not {_shown(value)}"
+            )
     return problems
 
 
@@ -114,11 +116,11 @@ def raise_problems(problems: Sequence[str]) -> None:
         raise ValueError("; ".join(problems))
 
 
-def missing_extra(option_name: str, package: str) -> list[str]:
-    """The problem that `package`, which the option needs, is missing, if it is one."""
-    if importlib.util.find_spec(package):
+def missing_extra(name: str) -> list[str]:
+    """The problem that an option's package, an extra of the same name, is missing, if it is one."""
+    if importlib.util.find_spec(name):
         return []
-    return [f"{flag(option_name)} needs the package {package}: pip install -e '.[{package}]'"]
+    return [f"{flag(name)} needs the package {name}: pip install -e '.[{name}]'"]
 
 
 def changed_options(config: dict[str, Any], run_json: Path) -> list[str]:
@@ -132,6 +134,11 @@ def changed_options(config: dict[str, Any], run_json: Path) -> list[str]:
     now = json.loads(json.dumps(config))
     names = [name for name, value in before.items() if now.get(name) != value]
     return [f"{flag(name)} {now.get(name)} (was {before[name]})" for name in names]
+
+
+def _shown(value: float) -> str:
+    text = str(value)
+    return text if len(text) <= 30 else f"{text[:12]}... ({len(text)} characters)"
 
 
 def _within(value: float, bounds: dict[str, float]) -> bool:
@@ -276,7 +283,7 @@ def _base_type(hint: Any) -> Any:
 def _read_file(config_class: type, hints: dict[str, Any], path: str) -> dict[str, Any]:
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # a number may have too many digits
         raise ValueError(f"--config {path}: {error}") from None
     values = values.get("config", values) if isinstance(values, dict) else None
     if not isinstance(values, dict):
@@ -304,7 +311,7 @@ def _wrong_value(value: Any, hint: Any, choices: Sequence[str] | None) -> str | 
         return None
     if typing.get_origin(base) is tuple:
         is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        return None if is_list else "is no list of strings"
+        return None if is_list and value else "is no list of strings, or empty"
     accepted = (int, float) if base is float else base
     if not isinstance(value, accepted) or isinstance(value, bool) != (base is bool):
         return f"is no {base.__name__}"

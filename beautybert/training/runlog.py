@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import math
 import os
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from beautybert.training.checkpoints import list_checkpoints
 from beautybert.training.distributed import Ranks
 from beautybert.training.options import changed_options
 from beautybert.training.plots import plot_losses
@@ -27,7 +27,6 @@ from beautybert.training.profiling import profiler
 
 # of what an evaluation shows, in Python's format language
 FORMATS = {
-    "step": ",",
     "loss": ".4f",
     "perplexity": ",.1f",
     "accuracy": ".1%",
@@ -43,19 +42,21 @@ def check_folder(folder: Path, resume: bool, ranks: Ranks) -> None:
     """ValueError if --out is taken: not empty at a fresh start, or no run folder at a resume."""
     if not ranks.is_main or not folder.exists():
         return
-    if folder.is_dir() and not any(folder.iterdir()):
+    if not folder.is_dir():
+        raise ValueError(f"--out {folder} is a file: name a folder")
+    if not any(folder.iterdir()):
         return
     if not resume:
         raise ValueError(
             f"--out {folder} is not empty: choose another, or continue that run with --resume"
         )
-    if not (folder / "run.json").is_file() and not (folder / "checkpoints").is_dir():
+    if not (folder / "run.json").is_file() and not list_checkpoints(folder):
         raise ValueError(f"--resume: {folder} is not empty and no run folder (it has no run.json)")
 
 
-def resumed(folder: Path) -> Path | None:
-    """The run folder if it has a tokenizer already, as after an earlier start; else None."""
-    return folder if (folder / "tokenizer.json").is_file() else None
+def resumed(folder: Path, resume: bool) -> Path | None:
+    """The run folder, if a resume finds a tokenizer of an earlier start in it; else None."""
+    return folder if resume and (folder / "tokenizer.json").is_file() else None
 
 
 def every(interval: int | None, step: int, total_steps: int) -> bool:
@@ -181,8 +182,8 @@ class RunLog:
         require_finite(int(metrics["step"]), metrics["loss"])
         scores = {name: value for name, value in metrics.items() if name != "step"}
         self.write(int(metrics["step"]), "valid", **scores)
-        shown = [f"{name} {value:{FORMATS[name]}}" for name, value in metrics.items()]
-        self.info(f"validation at {', '.join(shown)}")
+        shown = [f"{name} {value:{FORMATS.get(name, '.4g')}}" for name, value in scores.items()]
+        self.info(f"validation at step {metrics['step']:,}: {', '.join(shown)}")
 
     def test(self, step: int, metrics: dict[str, Any]) -> None:
         """Write what is a number of the metrics on the test split."""
@@ -233,15 +234,20 @@ class RunLog:
         self.close()
         return 128 + (signals[0] if signals else signal.SIGTERM)
 
+    def validation_losses(self) -> str:
+        """The first, last and lowest validation loss of metrics.jsonl, for people."""
+        losses = read_losses(self.folder, "valid")
+        if not losses:
+            return "metrics.jsonl has no validation loss"
+        return (
+            f"validation loss: {losses[0]:.4f} at the start, {losses[-1]:.4f} at the end, "
+            f"{min(losses):.4f} at best"
+        )
+
     def finish(self) -> None:
         """Close, draw the losses, and say where everything is."""
         self.close()
         if self.ranks.is_main:
-            losses = read_losses(self.folder, "valid")
-            self.info(
-                f"validation loss: {losses[0]:.4f} at the start, {losses[-1]:.4f} at the end, "
-                f"{min(losses):.4f} at best"
-            )
             plot = plot_losses(self.folder)
             picture = f", the losses in {plot}" if plot else ""
             self.info(f"model and logs are in {self.folder}{picture}")
@@ -255,18 +261,10 @@ class RunLog:
                 self.board.close()
 
 
-def _library_versions() -> dict[str, str | None]:
-    """The installed version of each of `LIBRARIES`.
-
-    None where one is not installed as a package.
-    """
-    versions: dict[str, str | None] = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    return versions
+def _library_versions() -> dict[str, str]:
+    """The version of each of `LIBRARIES` that is imported."""
+    loaded = [name for name in LIBRARIES if name in sys.modules]
+    return {name: sys.modules[name].__version__ for name in loaded}
 
 
 def read_losses(folder: Path, split: str) -> list[float]:

@@ -162,7 +162,7 @@ EXPECTED_FACTORS = {
 @pytest.mark.parametrize("head", ["pooler", "mlp", "wide", "mlm-logits"])
 def test_rates_fall_layer_by_layer_and_every_parameter_has_one(head):
     model = BertForSequenceClassification(TINY, 3, head)
-    lr_factor = LrFactor(num_layers=2, layer_decay=0.5, head_factor=10.0)
+    lr_factor = LrFactor(TINY, layer_decay=0.5, head_factor=10.0)
     optimizer = make_optimizer(model, 1e-3, 0.01, lr_factor)
     group_of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     assert len(group_of) == len(list(model.parameters()))

@@ -1,3 +1,4 @@
+import json
 import resource
 
 import pytest
@@ -234,3 +235,15 @@ def test_a_full_disk_leaves_the_previous_checkpoint_complete(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert checkpoints.newest_complete(tmp_path) == complete
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
+
+
+def test_a_checkpoint_of_an_older_version_is_refused_in_words(tmp_path):
+    path = save(tmp_path, 1) / "state.json"
+    path.write_text(json.dumps({"identity": {}, "step": 1}))
+    sums = json.loads((path.parent / "checksums.json").read_text())
+    sums["state.json"] = checkpoints.file_checksum(path)
+    (path.parent / "checksums.json").write_text(json.dumps(sums))
+    model = nn.Linear(1000, 1, bias=False)
+    saver = saver_of(tmp_path, model, make_optimizer(model, 1e-3, 0.01))
+    with pytest.raises(ValueError, match="was saved by another program or version"):
+        saver.resume()

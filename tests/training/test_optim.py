@@ -156,3 +156,26 @@ def test_a_chain_does_what_its_optimizers_do():
         assert torch.equal(p, other)
     optimizer.zero_grad()
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_state_that_is_no_tensor_is_named_before_it_is_lost():
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    name, parameter = next(iter(model.named_parameters()))
+    optimizer.state[parameter]["step"] = 3
+    with pytest.raises(ValueError, match=f"step of {name} is a int, not a tensor"):
+        optimizer_state(model, optimizer)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_step_of_an_optimizer_that_is_not_fused_stays_on_the_cpu(fused):
+    """As torch keeps it: on a GPU it would be read back in each step. `meta` stands for a GPU."""
+    model = nn.Linear(2, 2).to("meta")
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for group in optimizer.param_groups:
+        group["fused"] = fused
+    name, parameter = next(iter(model.named_parameters()))
+    tensors = {f"step/{name}": torch.tensor(3.0), f"exp_avg/{name}": torch.zeros(2)}
+    load_optimizer_state(model, optimizer, tensors)
+    devices = {part: tensor.device.type for part, tensor in optimizer.state[parameter].items()}
+    assert devices == {"step": "meta" if fused else "cpu", "exp_avg": "meta"}

@@ -112,8 +112,15 @@ def test_a_validation_is_written_and_shown(tmp_path, capsys):
     log.validation(metrics)
     log.close()
     assert rows_of(tmp_path) == [{"split": "valid", **metrics}]
-    expected = "validation at step 1,000, loss 1.2500, perplexity 3.5, accuracy 50.0%"
+    expected = "validation at step 1,000: loss 1.2500, perplexity 3.5, accuracy 50.0%"
     assert capsys.readouterr().out.startswith(expected)
+
+
+def test_a_metric_that_nobody_foresaw_is_shown_too(tmp_path, capsys):
+    log = open_log(tmp_path)
+    log.validation({"step": 1, "loss": 1.0, "brier": 0.123456})
+    log.close()
+    assert "brier 0.1235" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
@@ -145,14 +152,17 @@ def test_tensorboard_gets_every_number(tmp_path):
     assert [(event.step, event.value) for event in events.Scalars("train/lr")] == [(1, 0.5)]
 
 
-def test_the_end_says_the_losses_and_draws_them(tmp_path, capsys):
+def test_the_end_draws_the_losses_and_knows_first_last_and_best(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     log = open_log(tmp_path, total_steps=2)
     for step, loss in enumerate((3.0, 1.0, 2.0)):
         log.validation({"step": step, "loss": loss})
     log.finish()
     expected = "validation loss: 3.0000 at the start, 2.0000 at the end, 1.0000 at best"
-    assert expected in capsys.readouterr().out
+    assert log.validation_losses() == expected
+    assert f"the losses in {tmp_path / 'loss.png'}" in capsys.readouterr().out
+    (tmp_path / "metrics.jsonl").write_text("")
+    assert "no validation loss" in log.validation_losses()
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -243,3 +253,24 @@ def test_the_profiler_runs_on_rank_0_alone(tmp_path, monkeypatch):
     for ranks in (MAIN, OTHER):
         open_log(tmp_path, ranks=ranks).profiler(True)
     assert asked == [True, False]
+
+
+def test_only_a_resume_takes_the_tokenizer_of_an_earlier_start(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert runlog.resumed(tmp_path, resume=True) == tmp_path
+    assert runlog.resumed(tmp_path, resume=False) is None
+    assert runlog.resumed(tmp_path / "new", resume=True) is None
+
+
+@pytest.mark.parametrize(
+    "content, message", [("file", "is a file"), ("empty checkpoints", "no run folder")]
+)
+def test_what_is_no_run_folder_is_not_resumed(tmp_path, content, message):
+    out = tmp_path / "out"
+    if content == "file":
+        out.write_text("mine")
+    else:
+        (out / "checkpoints").mkdir(parents=True)
+        (out / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=message):
+        runlog.check_folder(out, resume=True, ranks=MAIN)
