@@ -79,10 +79,16 @@ def test_muon_beside_adamw(edited):
 
 
 def test_span_masking(edited):
-    out, _, _ = edited("span_starts", "mlm", "--mask-unit", "span", "--mask-prob", 0.3)
+    """Of single tokens at 15 %, about 28 % of the masked ones would have a masked neighbour."""
+    out, _, _ = edited("span_starts", "mlm", "--mask-unit", "span", "--mask-prob", 0.15)
     shown = [line.split() for line in out.splitlines() if line.startswith("  [CLS]")]
-    masked = ["".join("x" if "→" in word else "." for word in words) for words in shown]
-    assert any("xxx" in line for line in masked), "neighbours are masked together"
+    num_masked = num_with_neighbour = 0
+    for words in shown:
+        masked = ["→" in word for word in words]
+        for i, is_masked in enumerate(masked):
+            num_masked += is_masked
+            num_with_neighbour += is_masked and (masked[i - 1] or masked[i + 1])
+    assert num_masked >= 5 and num_with_neighbour > 0.6 * num_masked
 
 
 def test_a_mean_head(edited):
