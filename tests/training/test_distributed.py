@@ -122,7 +122,15 @@ def test_a_full_gpu_becomes_advice_and_other_errors_stay():
     assert entry_point("")(lambda config: config + 1)(1) == 2
 
 
-def test_signals_are_collected_and_the_second_acts():
+@pytest.fixture
+def interruptible():
+    """SIGINT acts as at a terminal, also where the suite is started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_signals_are_collected_and_the_second_acts(interruptible):
     with deferred_signals() as received:
         os.kill(os.getpid(), signal.SIGINT)
         assert received == [signal.SIGINT]
