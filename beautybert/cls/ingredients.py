@@ -1,246 +1,373 @@
-"""A raw ingredient cell, as shops print it, -> a clean list of ingredient names.
+"""A raw ingredient cell, as pages print it -> a clean list of ingredient names.
 
-`parse_ingredients` is the whole of it, and serves training and predict alike. It works by cutting
-the cell into segments (lines and sentences), telling prose from lists by their function words, and
-only then splitting lists into names. No list of known ingredients is consulted, so a new name is as
-good as an old one.
+The cell is cut at every mark that could separate. Each piece is scored by its words: how much
+likelier they are in a name of the CosIng inventory than in ordinary prose, and by the trigrams of
+words that were never seen. The best path through two states, list and other, says which pieces are
+the list; a change is cheap at a full stop, colon or line break and dear at a comma. Nothing here
+knows a word of any language, but for the few headings with a meaning in tables/headings.csv.
+
+`parse_ingredients` serves training and predict alike. `python -m beautybert.cls.ingredients` shows
+what it reads. It is linear in the length of the cell: repetitions in regular expressions are
+bounded.
 """
 
 from __future__ import annotations
 
-import html
 import re
-from dataclasses import dataclass
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import pairwise
 
-MAX_NAME_LENGTH = (
-    110  # characters; the longest names of the CosIng inventory that occur on labels are below it
-)
+import pandas as pd
+
+from beautybert.cls.pieces import OPENING, Piece, cut, matching_brackets
+from beautybert.cls.plain_text import NO_LIST, plain_text
+from beautybert.cls.spellings import canonical_name, is_spelled, normalize_key
+from beautybert.cls.words import WORD, headings, word_score, word_table
+from beautybert.training import options
+from beautybert.training.options import option
+
+MAX_CELL_LENGTH = 200_000  # characters; the longest real cells have 20,000
+MAX_NAME_LENGTH = 500  # characters; a longer piece is no name
+MAX_NAME_WORDS = 15  # without what is in brackets; 0.5 % of CosIng's names have more
 
 
 @dataclass(frozen=True)
 class Ingredients:
-    """names: in label order. may_contain: the colorants of the "may contain" block.
+    """What a cell says.
 
-    Reason: why there is no list; empty if there is one.
+    names: as printed, in order, each once. may_contain: those of a may-contain block. reason: why
+    there is no list, empty if there is one. dropped: what was read as something else than a list.
     """
 
     names: tuple[str, ...]
     may_contain: tuple[str, ...] = ()
     reason: str = ""
+    dropped: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         """The text that the model reads."""
-        return ", ".join(self.names) + (
-            f". may contain: {', '.join(self.may_contain)}" if self.may_contain else ""
-        )
+        text = ", ".join(self.names)
+        return f"{text}. may contain: {', '.join(self.may_contain)}" if self.may_contain else text
 
     @property
     def key(self) -> str:
-        """Equal for lists that differ in case, punctuation and spelling of separators alone."""
-        return normalize_key(str(self))
-
-
-def normalize_key(text: str) -> str:
-    """Letters and digits in lower case, single spaces between."""
-    return re.sub(r"[^a-z0-9]+", " ", text.casefold()).strip()
+        """Equal for lists that differ in case, punctuation and the spelling of names alone."""
+        parts = [self.names, ("may contain", *self.may_contain) if self.may_contain else ()]
+        names = [canonical_name(name) for part in parts for name in part]
+        return normalize_key(", ".join(dict.fromkeys(names)))
 
 
 def parse_ingredients(cell: object) -> Ingredients:
-    """Clean names in order, the "may contain" block apart, or the reason why the cell holds no
-    list.
-    """
-    text = _plain(cell)
-    if not text or _NO_LIST.fullmatch(text):
-        return Ingredients((), reason="empty" if not text else "no list given")
-    names: list[str] = []
-    optional: list[str] = []
-    for segment in _segments(text):
-        segment, dropped_heading = _without_heading(segment)
-        certain, _, possible = _split_at_may_contain(segment)
-        names += _names(certain, dropped_heading)
-        optional += _names(possible, dropped_heading)
-    names, optional = list(dict.fromkeys(names)), list(dict.fromkeys(optional))
-    found = len(names) + len(optional)
-    is_one = found == 1 and any(_ONE_INGREDIENT.search(name) for name in names)
-    covered = sum(map(len, names + optional)) / len(text)  # little in the story of a brand, say
-    mostly_prose = covered < 1 / 3 and not text.startswith(("-", "*"))
-    if (found < 2 and not is_one) or (found < 6 and mostly_prose):
-        return Ingredients((), reason="text without a list")
-    if not names:
-        return Ingredients(tuple(optional))
-    return Ingredients(tuple(names), tuple(name for name in optional if name not in names))
-
-
-# ---- cell -> segments --------------------------------------------------------------------------
-
-_NO_LIST = re.compile(
-    r"unknown\W*|no info\w*\W*|n/?a\W*|none\W*|nan|#name\?|visit the .* boutique\W*|\W+",
-    re.IGNORECASE | re.DOTALL,
-)
-# often without a full stop before it
-_NOTICE = re.compile(
-    r"(?:^|\s)(?:Please|Ingredients? lists?) "
-    r"(?:be|refer|note|check|consult|see|visit|read|are|may)\b.*"
-)
-# the shop's list of what is not in its products
-_SEAL = re.compile(r"(?:^|\n)[^\n]*\b(?:Clean at Sephora|clean seal)\b.*", re.DOTALL)
-# what a list of ingredients hardly ever holds and a sentence hardly ever lacks
-_FUNCTION_WORDS = frozenset(
-    re.findall(
-        "[a-z]+",
-        "a about all also an any are as at be been but by can do does for from has have help "
-        "helps here how if in into is it its like made make makes more most no not of on our "
-        "out over please provide provides so than that the their them these they this those to "
-        "up use used we what when which while who will with without you your ",
-    )
-)
-_ABBREVIATIONS = ("Denat", "Ext", "No", "St", "Var", "Sp", "L", "D", "Subsp")
-_ABBREVIATION = "".join(rf"(?<!\b{word})" for word in _ABBREVIATIONS)
-_ABBREVIATION += "".join(rf"(?<!\b{word})" for word in ("denat", "ext", "var", "sp", "subsp"))
-_SENTENCE_END = re.compile(
-    _ABBREVIATION + r"[.!?](?:\s+(?=[A-Z\[(*+\-])|(?=[A-Z][a-z])|(?=-[A-Z]))"
-)
-_CALL_OUT = re.compile(r"\s*[-–•]\s*[^:;]{2,140}:\s")
-_HEADING = re.compile(r"\s*(?P<heading>[^,;:()\[\]+%]{2,70}):(?=\s|[A-Z\d]|$)\s*")
-_SHADE_HEADING = re.compile(
-    r"(?:\s|^)(?:shades?|phase|part|step)\s+[\w#,\- ]{1,25}:\s*", re.IGNORECASE
-)
-
-
-def _plain(cell: object) -> str:
-    """The cell with entities resolved, "Water\\Aqua" as "Water/Aqua", odd spaces and dashes made
-    plain; lines are kept.
-    """
+    """Names in order, the may-contain block apart, or the reason why the cell holds no list."""
     if not isinstance(cell, str):
-        return ""
-    text = html.unescape(cell).replace("\x00", " ").replace("\\", "/")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = re.sub(r"<[^<>\n]{1,200}>", "\n", text)
-    text = re.sub("[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad]", "", text)
-    text = re.sub("[\u00a0\u2000-\u200a\u202f\u3000\t\x0b\x0c]", " ", text)
-    text = re.sub(r"(?<=%)(?=[A-Z])", ", ", text)  # "Zinc Oxide 4.0%Water"
-    return _NOTICE.sub("", _SEAL.sub("", text)).strip()
+        is_missing = cell is None or cell is pd.NA or (isinstance(cell, float) and cell != cell)
+        return Ingredients((), reason="empty" if is_missing else "not text")
+    if len(cell) > MAX_CELL_LENGTH:
+        return Ingredients((), reason="longer than any list")
+    text = plain_text(cell)
+    if not text or NO_LIST.fullmatch(text):
+        return Ingredients((), reason="no list given" if re.search(r"\w", text) else "empty")
+    if not _is_latin(text):
+        return Ingredients((), reason="not in Latin letters")
+    pieces = cut(text)
+    find_list(pieces)
+    names, may_contain, dropped = collect_names(pieces)
+    if not names:
+        names, may_contain = may_contain or _only_ingredient(pieces), []
+    if not names or (len(names) == 1 and not _is_sure(names[0])):
+        return Ingredients((), reason="text without a list", dropped=tuple(dropped))
+    may_contain = [name for name in may_contain if name not in names]
+    return Ingredients(tuple(names), tuple(may_contain), dropped=tuple(dropped))
 
 
-def _segments(text: str) -> list[str]:
-    """The lines and sentences that are not prose.
+def _is_latin(text: str) -> bool:
+    """Whether at least half of the letters are Latin."""
+    letters = [ord(character) for character in text if character.isalpha()]
+    latin = sum(letter < 0x250 or 0x1E00 <= letter < 0x1F00 for letter in letters)
+    return 2 * latin >= len(letters)
 
-    A line that was broken inside a list is joined again.
+
+def _only_ingredient(pieces: list[Piece]) -> list[str]:
+    """The one ingredient of a cell without a list: "100 % unrefined marula kernel oil"."""
+    names = [clean_name(piece.text) for piece in pieces if piece.after != "colon"]
+    return [name for name in names if _is_sure(name)][:1]
+
+
+def _is_sure(name: str) -> bool:
+    """Whether a name that is alone in its cell is an ingredient by its words."""
+    words = WORD.findall(name)
+    return is_spelled(name) or (0 < len(words) < 8 and sum(map(word_score, words)) > 2.0)
+
+
+# ---- pieces -> the list ------------------------------------------------------------------------
+
+# What it costs to change between list and other at each kind of mark, in nats.
+COSTS = {
+    "begin": 0.0,
+    "stop": 0.5,
+    "colon": 0.5,
+    "line": 1.0,
+    "may": 1.0,
+    "end": 1.0,
+    "star": 1.5,
+    "glue": 3.0,
+    "bullet": 3.0,
+    "item": 3.0,
+    "bar": 3.0,
+    "dash": 3.0,
+    "comma": 5.0,
+    "slash": 6.0,
+}
+HARD = {"begin", "stop", "colon", "line", "may", "end", "star", "end of cell"}
+COLOR = re.compile(r"\bC\.?I\.?\s?#?\d{5}\b|\bD&C\b", re.IGNORECASE)
+
+
+def piece_score(piece: Piece, hard: set[str]) -> float:
+    """How much likelier a piece is a name than something else, in nats.
+
+    Hard: marks of sentences.
     """
-    lines = [line.strip() for line in text.split("\n")]
-    if _is_wrapped(lines):
-        lines = [" ".join(lines)]
-    if (
-        sum(len(line) < 60 and "," not in line for line in lines if line) > 4
-    ):  # one ingredient a line
-        lines = [", ".join(line.strip(" -•*,") for line in lines if line and not _is_prose(line))]
-    pieces = [
-        piece
-        for line in lines
-        for piece in _SENTENCE_END.split(_SHADE_HEADING.sub(". ", line))
-        if piece and piece.strip(" .")
-    ]
-    return [piece for piece in pieces if not _is_prose(piece)]
+    words = WORD.findall(piece.text)[:60]
+    if not words:
+        return 0.0 if re.search(r"\d", piece.text) else -0.5
+    is_lone = piece.before in hard and piece.after in hard
+    score = max(-10.0, min(8.0, sum(map(word_score, words))))
+    if "/" in piece.text:  # synonyms: one is enough
+        score = max(score, *(_sum_of_words(part) for part in piece.text[:300].split("/")))
+    if not is_lone and len(words) <= 4:  # between other names a short one needs little proof
+        score = max(score, -2.0 if len(words) <= 3 else -4.0) + 0.7
+    if COLOR.search(piece.text) or is_spelled(piece.text[:200]):
+        score = max(score, 3.0)
+    if is_lone and len(words) > 2:  # a list has neighbours
+        score -= 2.0
+    return score
 
 
-def _is_wrapped(lines: list[str]) -> bool:
-    """Whether line breaks fall in the middle of one list.
+def _lower_headings(pieces: list[Piece], hard: set[str]) -> None:
+    """Lower the scores of what is before a colon: a heading, or a call-out before a sentence."""
+    starts = hard | {"dash", "bullet"}
+    for i, (piece, behind) in enumerate(pairwise(pieces)):
+        if piece.after != "colon":
+            continue
+        is_sentence = len(WORD.findall(behind.text)) > 2 and behind.score < -3.0
+        is_call_out = is_sentence and behind.before == "colon"
+        if piece.before in starts and (is_call_out or piece.score < 2.5):
+            piece.score = min(piece.score, 0.0) - 5.0
+        start = i  # "-Rose, Apricot, and Lemon Oils: Deliver hydration"
+        while is_call_out and start > 0 and pieces[start].before == "comma" and i - start < 4:
+            start -= 1
+            pieces[start].score = min(pieces[start].score, -3.0)
 
-    Then every line but the last ends in a comma or goes on in lower case.
+
+def _sum_of_words(text: str) -> float:
+    return min(8.0, sum(map(word_score, WORD.findall(text)))) if len(text) > 3 else -10.0
+
+
+def find_list(pieces: list[Piece]) -> None:
+    """Set `is_list` of each piece: the best path through two states, in one pass and back."""
+    counts = Counter(piece.before for piece in pieces)
+    lines_separate = counts["line"] > 2 * counts["comma"] and counts["line"] > 2
+    hard = HARD - {"line"} if lines_separate else HARD
+    best = [0.0, 0.0]  # other, list
+    came_from: list[tuple[int, int]] = []
+    for piece in pieces:
+        piece.score = piece_score(piece, hard)
+    _lower_headings(pieces, hard)
+    for piece in pieces:
+        kind = "comma" if lines_separate and piece.before == "line" else piece.before
+        change = [best[1] - COSTS[kind], best[0] - COSTS[kind]]
+        came_from.append((int(change[0] > best[0]), int(change[1] <= best[1])))
+        best = [
+            max(best[0], change[0]) - piece.score / 2,
+            max(best[1], change[1]) + piece.score / 2,
+        ]
+    state = int(best[1] >= best[0])
+    for piece, origins in zip(reversed(pieces), reversed(came_from), strict=True):
+        piece.is_list = bool(state)
+        state = origins[state]
+
+
+# ---- the list -> names -------------------------------------------------------------------------
+
+
+def collect_names(pieces: list[Piece]) -> tuple[list[str], list[str], list[str]]:
+    """Names, names of may-contain blocks, and what is neither, each once and in order.
+
+    Left out are names that the product is said to be without, and a block of key ingredients if the
+    cell has another list.
     """
-    pairs = list(pairwise(lines))
-    return bool(pairs) and all(line.endswith(",") or then[:1].islower() for line, then in pairs)
-
-
-def _is_prose(segment: str) -> bool:
-    """Whether a segment is a call-out ("-Retinol: Smooths the look of lines") or another sentence
-    about the product.
-    """
-    words = re.findall(r"[a-z']+", segment.casefold())
-    function_words = sum(word in _FUNCTION_WORDS for word in words)
-    if _CALL_OUT.match(segment):
-        return len(re.findall(r",|\s-\s|-\s", segment)) < 6 or function_words >= 2
-    if segment.lstrip().startswith("*") and segment.count(",") < 3:
-        return True  # a footnote
-    return function_words >= 2 and function_words / max(len(words), 1) > 0.08
-
-
-def _without_heading(segment: str) -> tuple[str, bool]:
-    """ "Phase One: Water, ..." -> "Water, ...". A "may contain" is no heading."""
-    match = _HEADING.match(segment)
-    if not match or _MAY_CONTAIN.search(match["heading"]):
-        return segment, False
-    return segment[match.end() :], True
-
-
-# ---- list -> names -----------------------------------------------------------------------------
-
-# the words, or the sign +/-
-_MAY = r"(?:(?:may\s+contain|peut\s+contenir|puede\s+contener)|[(\[]?\s*\+\s*/\s*-+\s*[)\]]?)"
-_MAY_CONTAIN = re.compile(rf"[\[({{]?\s*{_MAY}(?:[\s/:(\[]*{_MAY}[)\]]?)*\s*:?\s*", re.IGNORECASE)
-_GROUP = re.compile(r"\([^()]{0,100}\)|\[[^\[\]]{0,100}\]")
-_COMMA = re.compile(r"\s*(?:(?<!\d),|,(?!\d)|;|•|·|\||\n)\s*")
-_DASH = re.compile(r"\s+[-–]\s*(?=\S)|(?<=\S)-\s+")
-_ONE_INGREDIENT = re.compile(
-    r"\b(?:acid|oil|butter|extract|wax|water|petrolatum|alcohol|glycol|oxide|squalane|niacinamide)\b",
-    re.IGNORECASE,
-)
-
-
-def _split_at_may_contain(segment: str) -> tuple[str, str, str]:
-    match = _MAY_CONTAIN.search(segment)
-    if not match:
-        return segment, "", ""
-    return segment[: match.start()], match[0], segment[match.end() :]
-
-
-def _names(text: str, after_heading: bool) -> list[str]:
-    """Split at the separator that the list uses.
-
-    Commas and dashes inside brackets or between digits separate nothing.
-    """
-    text = re.sub(r"\s*\((?:and|&)\)\s*", ", ", text, flags=re.IGNORECASE)
-    text = re.sub(r"\b1\s?[-–,]\s?2\s?[- ]\s?(?=hexanediol)", "1,2-", text, flags=re.IGNORECASE)
-    commas, dashes = len(_COMMA.findall(text)), len(_DASH.findall(text))
-    separator = _DASH if dashes > 2 * commas and dashes > 0 else _COMMA
-    if separator is _COMMA:
-        text = re.sub(
-            r"(?<=[a-z])-\s+(?=[a-z])", "", text
-        )  # "Vitis Vinif- era": a word broken at the end of a printed line
-    groups: list[str] = []
-
-    def hide(match: re.Match) -> str:
-        groups.append(match[0])
-        return f"\x00{len(groups) - 1}\x00"
-
-    parts = separator.split(_GROUP.sub(hide, text))
-    parts = [re.sub("\x00(\\d+)\x00", lambda match: groups[int(match[1])], part) for part in parts]
-    return [name for name in map(_clean_name, parts) if name]
-
-
-def _clean_name(name: str) -> str:
-    """One name without footnote marks, percentages and stray brackets; empty if it is no name."""
-    name = re.sub(r"\(?\s*\d+(?:[.,]\d+)?\s*%\s*(?:w/w|w/v)?\s*\)?", " ", name)
-    name = re.sub(
-        r"[*†‡°®™]+|\((?:organic|certified organic|non-gmo|vegan)\)", " ", name, flags=re.IGNORECASE
+    separators = _separators(pieces)
+    run = 0
+    found: dict[str, list[str]] = defaultdict(list)
+    dropped: list[str] = []
+    meaning = "list"
+    parts: list[str] = []
+    for piece in pieces:
+        run += not piece.is_list
+        joint = _joint(parts[-1] if parts else "", piece, separators.get(run, set()))
+        if parts and (joint is None or not piece.is_list or piece.before in ("may", "end")):
+            found[meaning].append(clean_name("".join(parts)))
+            parts = []
+        meaning = _meaning(meaning, piece)
+        if piece.is_list:
+            parts += [joint or "", piece.text] if parts else [piece.text]
+        elif piece.text:
+            dropped.append(piece.text)
+    found[meaning].append(clean_name("".join(parts)))
+    if len(set(found["list"])) < 2:
+        found["list"] = found["key"] + found["list"]
+    names, optional, absent = (
+        list(dict.fromkeys(filter(None, found[kind])))
+        for kind in ("list", "may contain", "without:")
     )
+    return names, optional, dropped + absent + found["without"]
+
+
+def _meaning(meaning: str, piece: Piece) -> str:
+    """What the names from a piece on are: of the list, may contain, key ingredients, or without.
+
+    "Formulated without:" holds until a full stop, "free from parabens, ..." also until a line
+    break.
+    """
+    if piece.before in ("may", "end"):
+        return "may contain" if piece.before == "may" else "list"
+    if (
+        meaning == "without:"
+        and piece.before != "stop"
+        and not headings()["list"].match(piece.text)
+    ):
+        return meaning
+    if piece.is_list:
+        ends = {"without": ("stop", "line"), "without:": ("stop",), "key": ("stop", "line")}
+        return "list" if piece.before in ends.get(meaning, ()) else meaning
+    if piece.after in ("colon", "comma") and headings()["without"].search(piece.text):
+        return "without:" if piece.after == "colon" else "without"
+    if piece.after in ("colon", "line"):
+        return "key" if headings()["key"].search(piece.text) else "list"
+    keeps = meaning == "may contain" or (meaning == "without" and piece.before == "comma")
+    return meaning if keeps else "list"
+
+
+def _separators(pieces: list[Piece]) -> dict[int, set[str]]:
+    """For each run of the list, the kinds of marks that separate names in it.
+
+    Slashes, dashes and stars do if there are many more of them than of the others: else a slash is
+    between synonyms. Line breaks do unless they fall inside names (`_joint`); where some come after
+    a comma, the list is wrapped ("wrap"), and others are inside names. A run is counted by the
+    pieces before it that are no list.
+    """
+    counts: dict[int, Counter] = {}
+    run = 0
+    for piece in pieces:
+        run += not piece.is_list
+        if piece.is_list:
+            is_wrap = piece.before == "comma" and "\n" in piece.mark
+            counts.setdefault(run, Counter())["wrap" if is_wrap else piece.before] += 1
+    total: Counter = sum(counts.values(), Counter())
+    separators = {}
+    for run, marks in counts.items():
+        firm = sum(marks[kind] for kind in ("comma", "wrap", "bullet", "bar", "item"))
+        found = {kind for kind in ("dash", "star") if marks[kind] > 2 * firm}
+        if total["slash"] > 2 * total["comma"]:
+            found.add("slash")
+        if marks["wrap"]:
+            found.add("wrap")
+        elif marks["line"] > marks["comma"]:
+            found.add("line")
+        separators[run] = found
+    return separators
+
+
+def _joint(before: str, piece: Piece, separators: set[str]) -> str | None:
+    """What joins a piece to the name before it; None if it is a name of its own."""
+    kind = piece.before
+    if not before or kind in separators:
+        return None
+    if kind == "line" and piece.mark == "\n":
+        return " " if "wrap" in separators or _breaks_name(before, piece.text) else None
+    if piece.text[:1] in OPENING and kind in ("line", "comma"):
+        return " "
+    if kind == "dash":
+        if piece.mark.startswith("-") and before[-1].islower() and piece.text[:1].islower():
+            return ""  # a broken word: "Vitis Vinif- era"
+        if piece.mark == " - " or _breaks_name(before, piece.text):
+            return piece.mark
+        return None
+    return {"slash": " / ", "star": ""}.get(kind)
+
+
+def _breaks_name(before: str, after: str) -> bool:
+    """Whether a line break between two texts is inside a name, by the words at its sides."""
+    last, first = WORD.findall(before)[-1:], WORD.findall(after)[:1]
+    if not last or not first:
+        return False
+    table = word_table()
+    can_end = "e" in table.get(last[0].casefold(), (0.0, "se"))[1]
+    can_start = "s" in table.get(first[0].casefold(), (0.0, "se"))[1]
+    return not can_end or not can_start
+
+
+def clean_name(name: str) -> str:
+    """One name without heading, footnote marks and stray signs; empty if it is no name."""
+    name = headings()["list"].sub("", name, count=1) if headings()["list"].match(name) else name
     name = re.sub(
-        r"^.*:\s", "", re.sub(r"\s*:\s+\S+\s*$", "", name)
-    )  # "Octocrylene: Sunscreen"; a heading inside a list
-    name = re.sub(r"\s+", " ", name).strip(" .,:;-–•·'\"/+_")
-    name = re.sub(r"^(?:and|&|organic)\s+", "", name, flags=re.IGNORECASE)
-    for opening, closing in ("()", "[]", "{}"):
-        if name.count(opening) != name.count(closing):
-            name = name.replace(opening, " " if name.find(opening) > 0 else "").replace(closing, "")
-    name = re.sub(r"\s+", " ", name).strip(" .,:;-–")
-    words = name.split()
+        r"\((?:organic|certified organic|non-gmo|vegan)\)|[*°]", " ", name, flags=re.IGNORECASE
+    )
+    name = _drop_lone_brackets(name)
+    name = re.sub(r"\(\s?\)|\[\s?\]", " ", name)
+    name = re.sub(r"\s+", " ", name).strip(" .,:;-–•·'\"/+_=")
+    name = re.sub(r"^(?:and|&|organic)\s", "", name, flags=re.IGNORECASE)
+    num_letters = len(re.findall(r"[^\W\d_]", name))
+    num_words = len(WORD.findall(re.sub(r"\([^()]*\)", "", name)))
     if (
         len(name) > MAX_NAME_LENGTH
-        or len(re.findall("[A-Za-z]", name)) < 2
-        or _NO_LIST.fullmatch(name)
+        or num_letters < 2
+        or num_words > MAX_NAME_WORDS
+        or NO_LIST.fullmatch(name)
     ):
         return ""
-    if sum(word.casefold() in _FUNCTION_WORDS for word in words) >= 2:
-        return ""
     return name
+
+
+def _drop_lone_brackets(name: str) -> str:
+    """The name without brackets that have no partner."""
+    closing = matching_brackets(name)
+    paired = {*closing, *closing.values()}
+    kept = [" " if c in "()[]{}" and i not in paired else c for i, c in enumerate(name)]
+    return "".join(kept)
+
+
+# ---- what is read, for people ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ReadConfig:
+    """The options of python -m beautybert.cls.ingredients."""
+
+    input: str | None = option(None, "CSV table; without it, standard input, a cell a line")
+    column: str = option("ingredients", "the column of --input with the cells")
+
+
+def main(config: ReadConfig) -> None:
+    """Print what is read in each cell: names, may contain, what was dropped, or the reason."""
+    cells: Iterable[object] = (line.rstrip("\n") for line in sys.stdin)
+    if config.input is not None:
+        table = pd.read_csv(config.input, dtype=str, keep_default_na=False)
+        if config.column not in table:
+            columns = ", ".join(table.columns)
+            raise ValueError(f"{config.input} has no column {config.column}; it has {columns}")
+        cells = table[config.column]
+    for number, cell in enumerate(cells, start=1):
+        found = parse_ingredients(cell)
+        print(f"{number}: {found.reason or f'{len(found.names)} names'}")
+        parts = {"name": found.names, "may contain": found.may_contain, "dropped": found.dropped}
+        for kind, texts in parts.items():
+            for text in texts:
+                print(f"  {kind:<12} {text}")
+
+
+if __name__ == "__main__":
+    sys.exit(options.run_command(ReadConfig, __doc__, main))

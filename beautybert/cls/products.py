@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from beautybert.cls.ingredients import normalize_key, parse_ingredients
+from beautybert.cls.ingredients import parse_ingredients
+from beautybert.cls.spellings import normalize_key
 
 LABEL_TABLE = Path(__file__).parent / "tables" / "labels.csv"
 # columns of each source: label, brand, list

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from beautybert.cls.ingredients import normalize_key
 from beautybert.cls.products import SPLITS, Product
+from beautybert.cls.spellings import normalize_key
 from beautybert.training.seeding import SPLIT, generator_of
 
 SPLIT_BY = ("list", "brand")

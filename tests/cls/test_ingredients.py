@@ -2,12 +2,18 @@
 in it.
 """
 
+import json
+import time
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from beautybert.cls import ingredients as reader
 from beautybert.cls.ingredients import parse_ingredients
+from tests.conftest import SAMPLE
 
 LISTS = [
     # separators
@@ -80,7 +86,10 @@ LISTS = [
         "Titanium Dioxide 6.3% , Zinc Oxide 4.0%Water , Dimethicone",
         "Titanium Dioxide|Zinc Oxide|Water|Dimethicone",
     ),
-    ("Octocrylene 5%: Sunscreen, Water, Alcohol", "Octocrylene|Water|Alcohol"),
+    (
+        "-Octocrylene 5%, Titanium Dioxide 1.10%: Sunscreen.\nWater, Alcohol",
+        "Octocrylene|Titanium Dioxide|Water|Alcohol",
+    ),
     (
         "Water, Squalane*, Aloe Barbadensis Leaf Juice**. *Organic. **From a fair source.",
         "Water|Squalane|Aloe Barbadensis Leaf Juice",
@@ -137,13 +146,16 @@ def test_what_a_shade_may_contain_is_kept_apart(block):
         (None, "empty"),
         (float("nan"), "empty"),
         (pd.NA, "empty"),
-        (7, "empty"),
+        (7, "not text"),
+        (b"Water, Mica", "not text"),
+        ("정제수, 글리세린, 부틸렌글라이콜", "not in Latin letters"),
+        ("Water, Mica, " * 20_000, "longer than any list"),
         ("  \n", "empty"),
         ("unknown", "no list given"),
         ("No Info", "no list given"),
         ("#NAME?", "no list given"),
         ("Visit the Some Brand boutique", "no list given"),
-        ("100% Cotton Fiber.", "text without a list"),
+        ("Synthetic Fibers, Cotton Band.", "text without a list"),
         ("*Ingredients from organic farming. **Essential oils.", "text without a list"),
         (
             "-Retinol: Smooths the look of lines, and softens.\n-Peptides: Help to firm your skin.",
@@ -184,3 +196,120 @@ def test_reading_what_was_read_changes_nothing():
     for cell, _ in LISTS:
         once = parse_ingredients(cell)
         assert parse_ingredients(str(once)).names == once.names, cell
+
+
+# ---- cells of real life ------------------------------------------------------------------------
+
+CELLS = Path(__file__).with_name("ingredient_cells.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def folded(names):
+    return [" ".join(name.casefold().split()).strip(" .") for name in names]
+
+
+@pytest.mark.parametrize("line", CELLS)
+def test_a_cell_of_real_life_gives_its_names(line):
+    case = json.loads(line)
+    found = parse_ingredients(case["cell"])
+    if case["names"] is None:
+        assert found.reason and not found.names
+    else:
+        assert folded(found.names) == folded(case["names"]), case["why"]
+
+
+def plain_lists():
+    """The lists of the generated sample that are nothing but names between commas."""
+    cells = pd.read_csv(SAMPLE / "sephora_website_dataset.csv")["ingredients"].dropna().unique()
+    lists = [cell.rstrip(".").split(", ") for cell in cells if ":" not in cell and "\n" not in cell]
+    is_name = str.isascii
+    plain = [names for names in lists if len(names) > 4 and all(map(is_name, names))]
+    return [names for names in plain if not any("May" in name or "[" in name for name in names)]
+
+
+PLAIN_LISTS = plain_lists()
+PAGES = {
+    "English behind": "{}. For external use only. Keep out of reach of children.",
+    "German behind": "{}. Kontakt mit den Augen vermeiden. Für Kinder unzugänglich aufbewahren.",
+    "French behind": "{}. Éviter le contact avec les yeux. Tenir hors de portée des enfants.",
+    "Polish behind": "{}. Chronić przed dziećmi. Unikać kontaktu z oczami.",
+    "Turkish behind": "{}. Göz ile temasından kaçınınız. Çocuklardan uzak tutunuz.",
+    "share of natural origin": "{}. 98% of ingredients are of natural origin.",
+    "address": "{}. Made by Example Ltd, 12 High Street, London W1.",
+    "weight and date": "{}. Net wt. 1.7 oz / 50 ml. Best before 06/2027.",
+    "heading on its own line": "Ingredients\n{}",
+    "Italian before": "Crema ricca. Applicare sulla pelle pulita. Ingredienti: {}",
+    "directions before": "Directions: Apply to damp hair and rinse.\nIngredients: {}",
+    "tags": "<p><b>Ingredients:</b> {}</p><p>Keep in a cool place.</p>",
+    "one a line": "\n",
+    "bullets": " • ",
+    "slashes": " / ",
+    "bars": " | ",
+    "dashes": " - ",
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_pages_print_around_and_between_names_changes_hardly_a_list(page):
+    how = PAGES[page]
+    changed = 0
+    for names in PLAIN_LISTS:
+        cell = how.format(", ".join(names)) if "{}" in how else how.join(names)
+        expected = folded(dict.fromkeys(parse_ingredients(", ".join(names)).names))
+        changed += folded(parse_ingredients(cell).names) != expected
+    assert len(PLAIN_LISTS) > 100 and changed <= 0.03 * len(PLAIN_LISTS)
+
+
+@pytest.mark.parametrize(
+    "amount", ["{} (900 ppm)", "{} 3.5%", "{} 20.0% w/w", "{} 10ppm", "[2.0 %] {}"]
+)
+def test_amounts_are_no_part_of_names(amount):
+    for names in PLAIN_LISTS[:60]:
+        cell = ", ".join(amount.format(name) for name in names)
+        assert folded(parse_ingredients(cell).names) == folded(dict.fromkeys(names))
+
+
+FRAGMENTS = ["0", "9% ", "(", ")", "[(", "<", "<!--", "&", "&amp;", "&#1", "1,", "N,", ".", "A. "]
+FRAGMENTS += ["* ", "\n", " - ", " / ", "['", "\\'", "\u0315\u0300", "[+/- ", "1. ", "ab,", "a "]
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_time_is_linear_in_the_cell_whatever_it_repeats(fragment):
+    def seconds(length: int) -> float:
+        cell = (fragment * length)[:length]
+        started = time.perf_counter()
+        parse_ingredients(cell)
+        parse_ingredients(f"['{cell}']")
+        return time.perf_counter() - started
+
+    short, long = (min(seconds(length) for _ in range(2)) for length in (4_000, 32_000))
+    assert long < 24 * max(short, 0.005)  # 8 when linear, 64 when quadratic
+
+
+# ---- keys --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("Aqua, Parfum, Mica", "Water, Fragrance, CI 77019"),
+        ("Water/Aqua/Eau, Mica", "Aqua (Water), Mica"),
+        ("CI 77891 (Titanium Dioxide), Talc", "Titanium Dioxide (CI 77891), Talc"),
+        ("FD&C Yellow No. 5, Talc", "CI 19140, Talc"),
+        ("Prunus Amygdalus Dulcis (Sweet Almond) Oil, Talc", "Sweet Almond Oil, Talc"),
+        ("Cr\u00e8me Base, Talc, Mica", "Cre\u0300me Base, Talc, Mica"),
+        ("Niacinamide (50,000 ppm), Aqua", "Niacinamide, Water"),
+    ],
+)
+def test_one_list_in_two_spellings_has_one_key_and_keeps_its_printed_names(one, other):
+    first, second = parse_ingredients(one), parse_ingredients(other)
+    assert first.key == second.key
+    assert not first.reason and not second.reason
+
+
+def test_the_reader_shows_what_it_reads_and_what_it_drops(tmp_path, capsys):
+    table = tmp_path / "cells.csv"
+    table.write_text('ingredients\n"Water, Mica. Keep away from children."\nunknown\n')
+    reader.main(reader.ReadConfig(input=str(table)))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["1: 2 names", "name Water", "name Mica", *lines[3:4], "2: no list given"]
+    assert lines[3] == "dropped Keep away from children"

@@ -1,0 +1,183 @@
+"""Plain text -> pieces: cut at every mark outside brackets that could separate names or sentences.
+
+Which marks do separate is settled in ingredients.py, by the words of the pieces.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import accumulate
+
+from beautybert.cls.words import WORD, headings, word_score, word_table
+
+MAY_BEGIN, MAY_END, ITEM = "\x1d", "\x1c", "\x1f"
+MARK = re.compile(
+    r"(?P<line>\n)|(?P<comma>[,;])|(?P<bullet>\s?[•●▪◦‣⁃∙・■□◆★✓✔·]\s?)|(?P<bar>\s?[|¦]\s?)"
+    r"|(?P<star>(?:(?<=\s)|^)\*\s?|\*(?=\w))|(?P<slash>\s/\s)"
+    r"|(?P<dash>\s[-–]\s?|(?<=\S)-\s|(?:(?<=\n)|^)[-–]\s?)"
+    r"|(?P<colon>:(?!\d))|(?P<stop>[.!?](?=[\s)\]*]|$|[A-Z][a-z]|-\s?[A-Z]))"
+    rf"|(?P<item>{ITEM})|(?P<may>{MAY_BEGIN})|(?P<end>{MAY_END})"
+)
+OPENING, CLOSING = "([{", ")]}"
+NUMBERING = re.compile(r"(?<![^\s,;])(\d{1,3})[.)]\s?(?=\S)")
+LOCANT = r"(?:\d{1,2}[a-z]?'?|[NOSP]'?)"
+LOCANTS = re.compile(rf"(?<!\w){LOCANT}(?:,{LOCANT}){{1,6}}(?=-\s?\w)")
+
+
+@dataclass
+class Piece:
+    """What is between two marks. before, after: the kinds of the marks. mark: the one before it."""
+
+    text: str
+    before: str
+    after: str
+    mark: str = ""
+    score: float = 0.0
+    is_list: bool = False
+
+
+def cut(text: str) -> list[Piece]:
+    """Cut a plain text at every mark outside brackets that could separate."""
+    text = _mark_may_contain(_mark_numbering(text))
+    outside = _outside_brackets(text)
+    locant_commas = _locant_commas(text)
+    pieces = []
+    start, before, mark = 0, "begin", ""
+    for match in MARK.finditer(text):
+        position, kind = match.start(), str(match.lastgroup)
+        if position < start or not outside[position] or position in locant_commas:
+            continue
+        if kind == "stop" and _ends_abbreviation(text, position):
+            continue
+        piece = Piece(text[start:position].strip(), before, kind, mark)
+        start = match.end()
+        if piece.text or before in ("may", "end") or kind in ("may", "end"):
+            pieces.append(piece)
+            before, mark = kind, match[0]
+        elif before == "begin" or kind in ("stop", "colon") or before in ("line", "star"):
+            before, mark = kind, mark + match[0] if before == kind else match[0]
+            if pieces:
+                pieces[-1].after = kind
+        else:  # a comma at the end of a line is a comma
+            mark += match[0]
+    pieces.append(Piece(text[start:].strip(), before, "end of cell", mark))
+    kept = [piece for piece in pieces if piece.text or piece.before in ("may", "end")]
+    return [part for piece in kept for part in _split_glued(piece)]
+
+
+def _split_glued(piece: Piece) -> list[Piece]:
+    """Cut a name off the start or end of prose that follows or precedes it without a mark.
+
+    "Phenoxyethanol Please be aware that ...": where the sum of word scores is highest from either
+    end, if what is left is clearly prose.
+    """
+    words = list(WORD.finditer(piece.text))
+    if not 6 <= len(words) <= 200:
+        return [piece]
+    sums = list(accumulate((word_score(word[0]) for word in words), initial=0.0))
+    start = max(range(6), key=lambda k: sums[k])
+    if start and sums[start] > 2.0 and sums[-1] - sums[start] < -8.0:
+        cut_at = words[start].start()
+        name, rest = piece.text[:cut_at].strip(), piece.text[cut_at:]
+        return [Piece(name, piece.before, "glue", piece.mark), Piece(rest, "glue", piece.after)]
+    end = min(range(len(words) - 5, len(words) + 1), key=lambda k: sums[k])
+    if end < len(words) and sums[-1] - sums[end] > 2.0 and sums[end] < -8.0:
+        cut_at = words[end].start()
+        rest, name = piece.text[:cut_at].strip(), piece.text[cut_at:]
+        return [Piece(rest, piece.before, "glue", piece.mark), Piece(name, "glue", piece.after)]
+    return [piece]
+
+
+def matching_brackets(text: str) -> dict[int, int]:
+    """From the position of each opening bracket to that of its closing one, where it has one."""
+    open_positions: list[int] = []
+    closing: dict[int, int] = {}
+    for match in re.finditer(r"[()\[\]{}]", text):
+        bracket = match[0]
+        if bracket in OPENING:
+            open_positions.append(match.start())
+        elif open_positions and OPENING.index(text[open_positions[-1]]) == CLOSING.index(bracket):
+            closing[open_positions.pop()] = match.start()
+    return closing
+
+
+def _outside_brackets(text: str) -> bytearray:
+    """For each character, whether it is outside of all brackets that close."""
+    outside = bytearray(b"\1") * len(text)
+    last = -1
+    for opening, closing in sorted(matching_brackets(text).items()):
+        if opening > last:
+            last = closing
+            outside[opening : closing + 1] = bytes(closing + 1 - opening)
+    return outside
+
+
+def _mark_numbering(text: str) -> str:
+    """1. 2. 3. or 1) 2) 3) at the start of items, if they count up from 1, become marks."""
+    found: list[re.Match] = []
+    outside = _outside_brackets(text)
+    for match in NUMBERING.finditer(text):
+        if int(match[1]) != len(found) + 1 or not outside[match.start()]:
+            continue
+        is_start = text[: match.start()].rstrip(" ")[-1:] if not found else ""
+        if is_start in ("", "\n", ":", ",", "."):
+            found.append(match)
+    if len(found) < 2:
+        return text
+    parts, start = [], 0
+    for match in found:
+        parts += [text[start : match.start()], ITEM]
+        start = match.end()
+    return "".join(parts) + text[start:]
+
+
+def _mark_may_contain(text: str) -> str:
+    """A sign or words for may contain become a mark, and so does the end of a bracket they open."""
+    characters = list(text)
+    closing = matching_brackets(text)
+    for match in headings()["may contain"].finditer(text):
+        start, end = match.span()
+        opening = start if text[start] in OPENING else start - 1
+        if closing.get(opening, -1) >= end:
+            characters[closing[opening]] = MAY_END
+            start = opening
+        characters[start:end] = [MAY_BEGIN, *[""] * (end - start - 1)]
+    return "".join(characters)
+
+
+def _locant_commas(text: str) -> set[int]:
+    """Positions of commas inside chemical names: 1,2-Hexanediol, N,N-Dimethylacetamide.
+
+    Locants ascend. In "Polysorbate 20,1,2-Hexanediol" they begin after the first comma.
+    """
+    positions = set()
+    for match in LOCANTS.finditer(text):
+        position = match.start()
+        locants = match[0].split(",")
+        after_word = text[max(position - 2, 0) : position].strip().isalpha()
+        for locant, following in zip(locants, locants[1:], strict=False):
+            position += len(locant)
+            numbers = [int(number) for number in re.findall(r"\d+", f"{locant} {following}")]
+            descends = len(numbers) == 2 and numbers[0] > numbers[1]
+            if not (after_word and descends):
+                positions.add(position)
+            position += 1
+    return positions
+
+
+def _ends_abbreviation(text: str, stop: int) -> bool:
+    """Whether a full stop belongs to a short word that ends no name: Vit. E, No. 33, Rec.
+
+    Extract.
+    """
+    following = text[stop + 1 : stop + 3].strip()
+    word = re.search(r"(?<![^\W\d_])[^\W\d_]{1,5}$", text[max(stop - 8, 0) : stop])
+    if not word or not following:
+        return False
+    if following[0].isdigit():
+        return True
+    if text[stop + 1] != " " and len(word[0]) > 3:
+        return False
+    score, position = word_table().get(word[0].casefold(), (0.0, ""))
+    return "e" not in position and score > -1.0
