@@ -76,6 +76,12 @@ def main(config: PredictConfig) -> None:
     options.raise_problems(options.out_of_range(config) + conflicts(config))
     classifier = classifiers.load(Path(config.model))
     tokenizer = wordpiece.read(config.model)
+    if not classifier.same_reader:
+        print(
+            f"warning: {config.model} was trained on lists read with other tables of words; its "
+            "answers may be worse than its report says",
+            file=sys.stderr,
+        )
     top_k = min(config.top_k, len(classifier.labels))
     if config.ingredients is not None:
         predict_one(config.ingredients, classifier, tokenizer, top_k, config.explain)

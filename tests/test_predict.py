@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -244,3 +246,15 @@ def test_a_folder_that_is_no_classifier_is_named(checkpoint):
     assert done.returncode == 2
     assert "holds no classifier" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_model_of_another_reader_is_used_with_a_warning(run, tmp_path, capsys):
+    folder = tmp_path / "older"
+    shutil.copytree(run.out, folder)
+    arguments = {"model": str(folder), "ingredients": "Water, Glycerin, Mica"}
+    predict.main(predict.PredictConfig(**arguments))
+    assert "warning" not in capsys.readouterr().err
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"reader_tables": "other"}))
+    predict.main(predict.PredictConfig(**arguments))
+    assert "was trained on lists read with other tables" in capsys.readouterr().err

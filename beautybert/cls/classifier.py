@@ -12,6 +12,7 @@ from torch import nn
 from beautybert.bert import pretrained
 from beautybert.bert.model import BertConfig, BertForSequenceClassification
 from beautybert.bert.pretrained import first_few
+from beautybert.cls.words import tables_fingerprint
 from beautybert.training.checkpoints import file_checksum
 
 # Factor on the rate of the wide head's token weights: few steps meet a rare token. At --lr 2e-4
@@ -23,7 +24,8 @@ WIDE_FACTOR = 100.0
 class Classifier:
     """A fine-tuned model with all that is needed to use it.
 
-    labels: in id order. temperature: what logits are divided by. max_length: tokens of a list,
+    labels: in id order. same_reader: whether lists are read by the tables that it was trained with.
+    temperature: what logits are divided by. max_length: tokens of a list,
     [CLS] and [SEP] included.
     """
 
@@ -31,6 +33,7 @@ class Classifier:
     labels: list[str]
     temperature: float
     max_length: int
+    same_reader: bool = True
 
 
 def start(
@@ -102,7 +105,8 @@ def load(folder: Path) -> Classifier:
         raise ValueError(f"{folder}: {error}") from None
     temperature = metadata.get("calibration_temperature", 1.0)
     max_length = metadata.get("max_list_length", config.max_position_embeddings)
-    return Classifier(model.eval(), labels, temperature, max_length)
+    same_reader = metadata.get("reader_tables", "") in ("", tables_fingerprint())
+    return Classifier(model.eval(), labels, temperature, max_length, same_reader)
 
 
 def save(
@@ -126,6 +130,7 @@ def save(
         "head": model.head,
         "calibration_temperature": temperature,
         "max_list_length": max_length,
+        "reader_tables": tables_fingerprint(),
     }
     pretrained.save(folder, model, metadata)
     return file_checksum(folder / "model.safetensors")
