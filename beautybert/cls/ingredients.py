@@ -18,10 +18,11 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate
 
 import pandas as pd
 
+from beautybert.cls.best_path import HARD, MARKS_OF_ITEMS, find_list
 from beautybert.cls.pieces import OPENING, Piece, cut, matching_brackets
 from beautybert.cls.plain_text import NO_LIST, plain_text
 from beautybert.cls.spellings import canonical_name, is_spelled, normalize_key
@@ -91,103 +92,18 @@ def _is_latin(text: str) -> bool:
 
 
 def _only_ingredient(pieces: list[Piece]) -> list[str]:
-    """The one ingredient of a cell without a list: "100 % unrefined marula kernel oil"."""
-    names = [clean_name(piece.text) for piece in pieces if piece.after != "colon"]
+    """The one ingredient of a cell without a list: "100 % unrefined marula kernel oil."."""
+    starts, ends = HARD | MARKS_OF_ITEMS, HARD - {"colon"}
+    alone = [piece for piece in pieces if piece.before in starts and piece.after in ends]
+    names = [clean_name(piece.text) for piece in alone]
     return [name for name in names if _is_sure(name)][:1]
 
 
 def _is_sure(name: str) -> bool:
-    """Whether a name that is alone in its cell is an ingredient by its words."""
-    words = WORD.findall(name)
-    return is_spelled(name) or (0 < len(words) < 8 and sum(map(word_score, words)) > 2.0)
-
-
-# ---- pieces -> the list ------------------------------------------------------------------------
-
-# What it costs to change between list and other at each kind of mark, in nats.
-COSTS = {
-    "begin": 0.0,
-    "stop": 0.5,
-    "colon": 0.5,
-    "line": 1.0,
-    "may": 1.0,
-    "end": 1.0,
-    "star": 1.5,
-    "glue": 3.0,
-    "bullet": 3.0,
-    "item": 3.0,
-    "bar": 3.0,
-    "dash": 3.0,
-    "comma": 5.0,
-    "slash": 6.0,
-}
-HARD = {"begin", "stop", "colon", "line", "may", "end", "star", "end of cell"}
-COLOR = re.compile(r"\bC\.?I\.?\s?#?\d{5}\b|\bD&C\b", re.IGNORECASE)
-
-
-def piece_score(piece: Piece, hard: set[str]) -> float:
-    """How much likelier a piece is a name than something else, in nats.
-
-    Hard: marks of sentences.
-    """
-    words = WORD.findall(piece.text)[:60]
-    if not words:
-        return 0.0 if re.search(r"\d", piece.text) else -0.5
-    is_lone = piece.before in hard and piece.after in hard
-    score = max(-10.0, min(8.0, sum(map(word_score, words))))
-    if "/" in piece.text:  # synonyms: one is enough
-        score = max(score, *(_sum_of_words(part) for part in piece.text[:300].split("/")))
-    if not is_lone and len(words) <= 4:  # between other names a short one needs little proof
-        score = max(score, -2.0 if len(words) <= 3 else -4.0) + 0.7
-    if COLOR.search(piece.text) or is_spelled(piece.text[:200]):
-        score = max(score, 3.0)
-    if is_lone and len(words) > 2:  # a list has neighbours
-        score -= 2.0
-    return score
-
-
-def _lower_headings(pieces: list[Piece], hard: set[str]) -> None:
-    """Lower the scores of what is before a colon: a heading, or a call-out before a sentence."""
-    starts = hard | {"dash", "bullet"}
-    for i, (piece, behind) in enumerate(pairwise(pieces)):
-        if piece.after != "colon":
-            continue
-        is_sentence = len(WORD.findall(behind.text)) > 2 and behind.score < -3.0
-        is_call_out = is_sentence and behind.before == "colon"
-        if piece.before in starts and (is_call_out or piece.score < 2.5):
-            piece.score = min(piece.score, 0.0) - 5.0
-        start = i  # "-Rose, Apricot, and Lemon Oils: Deliver hydration"
-        while is_call_out and start > 0 and pieces[start].before == "comma" and i - start < 4:
-            start -= 1
-            pieces[start].score = min(pieces[start].score, -3.0)
-
-
-def _sum_of_words(text: str) -> float:
-    return min(8.0, sum(map(word_score, WORD.findall(text)))) if len(text) > 3 else -10.0
-
-
-def find_list(pieces: list[Piece]) -> None:
-    """Set `is_list` of each piece: the best path through two states, in one pass and back."""
-    counts = Counter(piece.before for piece in pieces)
-    lines_separate = counts["line"] > 2 * counts["comma"] and counts["line"] > 2
-    hard = HARD - {"line"} if lines_separate else HARD
-    best = [0.0, 0.0]  # other, list
-    came_from: list[tuple[int, int]] = []
-    for piece in pieces:
-        piece.score = piece_score(piece, hard)
-    _lower_headings(pieces, hard)
-    for piece in pieces:
-        kind = "comma" if lines_separate and piece.before == "line" else piece.before
-        change = [best[1] - COSTS[kind], best[0] - COSTS[kind]]
-        came_from.append((int(change[0] > best[0]), int(change[1] <= best[1])))
-        best = [
-            max(best[0], change[0]) - piece.score / 2,
-            max(best[1], change[1]) + piece.score / 2,
-        ]
-    state = int(best[1] >= best[0])
-    for piece, origins in zip(reversed(pieces), reversed(came_from), strict=True):
-        piece.is_list = bool(state)
-        state = origins[state]
+    """Whether a name that is alone in its cell is an ingredient: by its words, or the last ones."""
+    scores = [word_score(word) for word in WORD.findall(name)]
+    sums = accumulate(reversed(scores))  # "unrefined marula kernel oil"
+    return is_spelled(name) or (0 < len(scores) < 8 and max([*sums][1:] or scores) > 2.0)
 
 
 # ---- the list -> names -------------------------------------------------------------------------
@@ -271,7 +187,7 @@ def _separators(pieces: list[Piece]) -> dict[int, set[str]]:
     for run, marks in counts.items():
         firm = sum(marks[kind] for kind in ("comma", "wrap", "bullet", "bar", "item"))
         found = {kind for kind in ("dash", "star") if marks[kind] > 2 * firm}
-        if total["slash"] > 2 * total["comma"]:
+        if total["slash"] > 2 * max(total["comma"], total["wrap"], total["dash"]):
             found.add("slash")
         if marks["wrap"]:
             found.add("wrap")
@@ -284,6 +200,10 @@ def _separators(pieces: list[Piece]) -> dict[int, set[str]]:
 def _joint(before: str, piece: Piece, separators: set[str]) -> str | None:
     """What joins a piece to the name before it; None if it is a name of its own."""
     kind = piece.before
+    if before and kind == "dash" and piece.text.isdecimal():
+        return "-"  # "Steareth- 20"
+    if before and kind == "dash" and _is_broken_word(before, piece.text):
+        return ""
     if not before or kind in separators:
         return None
     if kind == "line" and piece.mark == "\n":
@@ -292,11 +212,20 @@ def _joint(before: str, piece: Piece, separators: set[str]) -> str | None:
         return " "
     if kind == "dash":
         if piece.mark.startswith("-") and before[-1].islower() and piece.text[:1].islower():
-            return ""  # a broken word: "Vitis Vinif- era"
+            return ""  # "Vitis Vinif- era"
         if piece.mark == " - " or _breaks_name(before, piece.text):
             return piece.mark
         return None
-    return {"slash": " / ", "star": ""}.get(kind)
+    return {"slash": " / ", "star": " ", "glue": " "}.get(kind)
+
+
+def _is_broken_word(before: str, after: str) -> bool:
+    """Whether a hyphen breaks a word: "Vitis Vinif- era", "Diso- Dium Edta"."""
+    last, first = re.search(r"[^\W\d_]+$", before), re.match(r"[^\W\d_]+", after)
+    if not last or not first:
+        return False
+    table = word_table()
+    return (last[0] + first[0]).casefold() in table and last[0].casefold() not in table
 
 
 def _breaks_name(before: str, after: str) -> bool:

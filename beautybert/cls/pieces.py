@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from itertools import accumulate
 
+from beautybert.cls.spellings import is_spelled
 from beautybert.cls.words import WORD, headings, word_score, word_table
 
 MAY_BEGIN, MAY_END, ITEM = "\x1d", "\x1c", "\x1f"
@@ -20,6 +21,7 @@ MARK = re.compile(
     rf"|(?P<item>{ITEM})|(?P<may>{MAY_BEGIN})|(?P<end>{MAY_END})"
 )
 OPENING, CLOSING = "([{", ")]}"
+SENTENCE_MARKS = ("begin", "stop", "colon", "line", "end of cell")
 NUMBERING = re.compile(r"(?<![^\s,;])(\d{1,3})[.)]\s?(?=\S)")
 LOCANT = r"(?:\d{1,2}[a-z]?'?|[NOSP]'?)"
 LOCANTS = re.compile(rf"(?<!\w){LOCANT}(?:,{LOCANT}){{1,6}}(?=-\s?\w)")
@@ -69,24 +71,33 @@ def cut(text: str) -> list[Piece]:
 def _split_glued(piece: Piece) -> list[Piece]:
     """Cut a name off the start or end of prose that follows or precedes it without a mark.
 
-    "Phenoxyethanol Please be aware that ...": where the sum of word scores is highest from either
-    end, if what is left is clearly prose.
+    "Glycerin, Phenoxyethanol Please be aware that ...": where the sum of word scores is highest
+    from either end, if what is left is clearly prose and the list goes on at the other side.
     """
     words = list(WORD.finditer(piece.text))
-    if not 6 <= len(words) <= 200:
+    if not 6 <= len(words) <= 200 or "/" in piece.text:
         return [piece]
     sums = list(accumulate((word_score(word[0]) for word in words), initial=0.0))
-    start = max(range(6), key=lambda k: sums[k])
-    if start and sums[start] > 2.0 and sums[-1] - sums[start] < -8.0:
-        cut_at = words[start].start()
-        name, rest = piece.text[:cut_at].strip(), piece.text[cut_at:]
-        return [Piece(name, piece.before, "glue", piece.mark), Piece(rest, "glue", piece.after)]
+    starts = [k for k in range(1, 6) if is_spelled(piece.text[: words[k].start()])]
+    start = max([0, *starts]) or max(range(6), key=lambda k: sums[k])
     end = min(range(len(words) - 5, len(words) + 1), key=lambda k: sums[k])
-    if end < len(words) and sums[-1] - sums[end] > 2.0 and sums[end] < -8.0:
+    is_head = (starts or sums[start] > 2.0) and sums[-1] - sums[start] < -8.0
+    is_tail = sums[-1] - sums[end] > 2.0 and sums[end] < -8.0
+    if start and is_head and piece.before not in SENTENCE_MARKS:
+        cut_at = words[start].start()
+    elif end < len(words) and is_tail and piece.after not in SENTENCE_MARKS:
         cut_at = words[end].start()
-        rest, name = piece.text[:cut_at].strip(), piece.text[cut_at:]
-        return [Piece(rest, piece.before, "glue", piece.mark), Piece(name, "glue", piece.after)]
-    return [piece]
+    else:
+        return [piece]
+    closing = next((c for o, c in matching_brackets(piece.text).items() if o < cut_at <= c), -1)
+    first, second = piece.text[: max(cut_at, closing + 1)], piece.text[max(cut_at, closing + 1) :]
+    first, second = first.strip(), second.strip()
+    if not second or second[0].islower():
+        return [piece]
+    return [
+        Piece(first, piece.before, "glue", piece.mark),
+        Piece(second, "glue", piece.after),
+    ]
 
 
 def matching_brackets(text: str) -> dict[int, int]:

@@ -25,8 +25,8 @@ ACCENTS = re.compile(
 )
 NUMBER = r"\d{1,9}(?:[.,]\d{1,9}){0,3}"
 AMOUNT = re.compile(
-    rf"[\[(]?\s?[<>≤≥~]?\s?(?<![\w.,]){NUMBER}\s?(?:-\s?{NUMBER}\s?)?"
-    r"(?:%|ppm|ppb|mg|mcg|[µμ]g|ml|iu|g)(?!\w)(?:\s?\(?[wv]/[wv]\)?)?\s?[\])]?|\bq\.\s?s\b\.?",
+    rf"[\[(]? ?[<>≤≥~]? ?(?<![\w.,]){NUMBER}\s?(?:-\s?{NUMBER}\s?)?"
+    r"(?:%|ppm|ppb|mg|mcg|[µμ]g|ml|iu|g)(?!\w)(?:\s?\(?[wv]/[wv]\)?)? ?[\])]?|\bq\.\s?s\b\.?",
     re.IGNORECASE,
 )
 FORMULA_CODE = re.compile(r"\(?\bF\.\s?I\.\s?L\.[^()\n]{0,40}\)?")

@@ -57,7 +57,7 @@ def headings() -> dict[str, re.Pattern]:
                 re.escape(row["phrase"]).replace(r"\ ", r"\s?")
             )
     patterns = {meaning: "|".join(found) for meaning, found in phrases.items()}
-    sign = r"[(\[{]?\s?(?:\+\s?/\s?-|±)\s?[)\]}]?\s?:?"
+    sign = r"[(\[{]?\s?(?:\+\s?/\s?-|±|(?<=\[)\+/(?=:))\s?[)\]}]?\s?:?"
     words = rf"[(\[]?\s?(?<!\w)(?:{patterns['may contain']})(?!\w)\s?[)\]]?\s?:?"
     may_contain = rf"{sign}|{words}"
     return {

@@ -87,6 +87,38 @@ LISTS = [
         "Titanium Dioxide|Zinc Oxide|Water|Dimethicone",
     ),
     (
+        "-Argan, Sesame, Avocado, Grape Seed Oils: Provide fatty acids.\nWater, Squalane, Glycerin",
+        "Water|Squalane|Glycerin",
+    ),
+    ("-Marula Oil: Firms, calms.\n-Cocoa Extract: Rich in good.\nWater, Mica", "Water|Mica"),
+    (
+        "Water, Glycerin, Iron Oxides (CI 77491) Please be aware that lists may vary over time.",
+        "Water|Glycerin|Iron Oxides (CI 77491)",
+    ),
+    (
+        "Helps reduce dryness that could be caused by salicylic acid and retinol.\nWater, Squalane",
+        "Water|Squalane",
+    ),
+    (
+        "Water, Caprylyl Glycol, Magnesium Aluminum Silicate (thickener - natural mineral), "
+        "Stearic Acid (emollient - fatty acid from palm), Mica",
+        "Water|Caprylyl Glycol|Magnesium Aluminum Silicate (thickener - natural mineral)"
+        "|Stearic Acid (emollient - fatty acid from palm)|Mica",
+    ),
+    ("Water, Diso- Dium Edta, Steareth- 20, Mica", "Water|DisoDium Edta|Steareth-20|Mica"),
+    (
+        "-Octinoxate (Octyl Methoxycinnamate) 3%\nWater, Mica",
+        "Octinoxate (Octyl Methoxycinnamate)|Water|Mica",
+    ),
+    ("Water, Limonene, Linalool. *100% Natural Fragrance.", "Water|Limonene|Linalool"),
+    ("100% Unrefined Marula Kernel Oil.", "Unrefined Marula Kernel Oil"),
+    (
+        "-Organic-7: Softens the look of skin with a gentle blend of oats, rice bran, carrot root, "
+        "and oils obtained with care.\nWater, Glycerin, Butylene Glycol, Cetyl Alcohol, Squalane, "
+        "Sodium Hyaluronate, Disodium EDTA",
+        "Water|Glycerin|Butylene Glycol|Cetyl Alcohol|Squalane|Sodium Hyaluronate|Disodium EDTA",
+    ),
+    (
         "-Octocrylene 5%, Titanium Dioxide 1.10%: Sunscreen.\nWater, Alcohol",
         "Octocrylene|Titanium Dioxide|Water|Alcohol",
     ),
@@ -122,6 +154,7 @@ def test_a_list_is_read_completely_in_order_and_without_the_rest(cell, names):
         ". May Contain (+/-): {}",
         ", May Contain: (+/-), {}",
         ", [+/-: {}]",
+        ", [+/: {}]",
         " [May Contain (+/-): {}]",
         " (+/-) {}",
         ". +/- May Contain: {}",
@@ -156,6 +189,7 @@ def test_what_a_shade_may_contain_is_kept_apart(block):
         ("#NAME?", "no list given"),
         ("Visit the Some Brand boutique", "no list given"),
         ("Synthetic Fibers, Cotton Band.", "text without a list"),
+        ("Our range is made without:\n\nSulfates, Mineral Oil, Coal Tar.", "text without a list"),
         ("*Ingredients from organic farming. **Essential oils.", "text without a list"),
         (
             "-Retinol: Smooths the look of lines, and softens.\n-Peptides: Help to firm your skin.",
