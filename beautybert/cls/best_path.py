@@ -37,10 +37,7 @@ COLOR = re.compile(r"\bC\.?I\.?\s?#?\d{5}\b|\bD&C\b", re.IGNORECASE)
 
 
 def piece_score(piece: Piece, hard: set[str]) -> float:
-    """How much likelier a piece is a name than something else, in nats.
-
-    Hard: marks of sentences.
-    """
+    """How much likelier a piece is a name than something else, in nats. hard: sentence marks."""
     outside = BRACKET.sub(" ", piece.text)  # "(emollient - fatty acid from palm)" is no name
     words = (WORD.findall(outside) or WORD.findall(piece.text))[:60]
     if not words:

@@ -3,8 +3,8 @@
 The cell is cut at every mark that could separate. Each piece is scored by its words: how much
 likelier they are in a name of the CosIng inventory than in ordinary prose, and by the trigrams of
 words that were never seen. The best path through two states, list and other, says which pieces are
-the list; a change is cheap at a full stop, colon or line break and dear at a comma. Nothing here
-knows a word of any language, but for the few headings with a meaning in tables/headings.csv.
+the list; a change is cheap at a full stop, colon or line break and dear at a comma. No list of
+words of any language tells prose from names; the headings with a meaning are tables/headings.csv.
 
 `parse_ingredients` serves training and predict alike. `python -m beautybert.cls.ingredients` shows
 what it reads. It is linear in the length of the cell: repetitions in regular expressions are
@@ -221,7 +221,8 @@ def _joint(before: str, piece: Piece, separators: set[str]) -> str | None:
 
 def _is_broken_word(before: str, after: str) -> bool:
     """Whether a hyphen breaks a word: "Vitis Vinif- era", "Diso- Dium Edta"."""
-    last, first = re.search(r"[^\W\d_]+$", before), re.match(r"[^\W\d_]+", after)
+    last = re.search(r"[^\W\d_]+$", before[-40:])  # the search is quadratic in what it is given
+    first = re.match(r"[^\W\d_]+", after[:40])
     if not last or not first:
         return False
     table = word_table()

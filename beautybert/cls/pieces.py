@@ -1,6 +1,6 @@
 """Plain text -> pieces: cut at every mark outside brackets that could separate names or sentences.
 
-Which marks do separate is settled in ingredients.py, by the words of the pieces.
+Which pieces are the list is settled in best_path.py, which marks separate names in ingredients.py.
 """
 
 from __future__ import annotations

@@ -306,6 +306,12 @@ FRAGMENTS = ["0", "9% ", "(", ")", "[(", "<", "<!--", "&", "&amp;", "&#1", "1,",
 FRAGMENTS += ["* ", "\n", " - ", " / ", "['", "\\'", "\u0315\u0300", "[+/- ", "1. ", "ab,", "a "]
 
 
+def test_a_long_word_before_a_hyphen_takes_no_time():
+    started = time.perf_counter()
+    parse_ingredients(f"Water, Mica, {'a' * 100_000}1- b, Talc")
+    assert time.perf_counter() - started < 3  # a quadratic search takes over half a minute
+
+
 @pytest.mark.parametrize("fragment", FRAGMENTS)
 def test_time_is_linear_in_the_cell_whatever_it_repeats(fragment):
     def seconds(length: int) -> float:
