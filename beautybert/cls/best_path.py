@@ -46,12 +46,12 @@ def piece_score(piece: Piece, hard: set[str]) -> float:
     score = max(-10.0, min(8.0, sum(map(word_score, words))), _sum_of_words(piece.text))
     if "/" in piece.text:  # synonyms: one is enough
         score = max(score, *(_sum_of_words(part) for part in piece.text[:300].split("/")))
-    if not is_lone and len(words) <= 4:  # between other names a short one needs little proof
+    is_sure_prose = score < -9.0 and len(words) > 2 and piece.after != "glue"
+    if not is_lone and len(words) <= 4 and piece.before != "glue" and not is_sure_prose:
+        # between other names a short one needs little proof
         score = max(score, -2.0 if len(words) <= 3 else -4.0) + 0.7
     if COLOR.search(piece.text) or is_spelled(piece.text[:200]):
         score = max(score, 3.0)
-    if piece.before == "stop" and "*" in piece.mark:  # a footnote: ". *100 % natural fragrance"
-        score -= 5.0
     if is_lone and len(words) > 2:  # a list has neighbours
         score -= 2.0
     return score
@@ -66,7 +66,8 @@ def _lower_headings(pieces: list[Piece], hard: set[str]) -> None:
         is_whole = behind.after in hard or len(WORD.findall(behind.text)) > 2
         is_sentence = is_whole and behind.score < -3.0
         is_call_out = is_sentence and behind.before == "colon"
-        if piece.before in starts and (is_call_out or piece.score < 2.5):
+        is_on_its_line = "\n" in behind.mark
+        if piece.before in starts and (is_call_out or is_on_its_line or piece.score < 2.5):
             piece.score = min(piece.score, 0.0) - 5.0
 
 
@@ -81,12 +82,18 @@ def find_list(pieces: list[Piece]) -> None:
     hard = HARD - {"line"} if lines_separate else HARD
     best = [0.0, 0.0]  # other, list
     came_from: list[tuple[int, int]] = []
+    is_footnote = False
     for piece in pieces:
         piece.score = piece_score(piece, hard)
+        if "*" in piece.mark and (is_footnote or piece.before == "stop"):
+            piece.score -= 5.0  # ". *From farms **100 % natural fragrance"
+        is_footnote = "*" in piece.mark and piece.score < -5.0
     _lower_headings(pieces, hard)
     for piece in pieces:
-        kind = "comma" if lines_separate and piece.before == "line" else piece.before
-        change = [best[1] - COSTS[kind], best[0] - COSTS[kind]]
+        cost = COSTS["comma" if lines_separate and piece.before == "line" else piece.before]
+        if piece.before == "comma" and piece.after == "colon":
+            cost = 2.0  # "Papain; Fats: Lipase": a heading
+        change = [best[1] - cost, best[0] - cost]
         came_from.append((int(change[0] > best[0]), int(change[1] <= best[1])))
         best = [
             max(best[0], change[0]) - piece.score / 2,
@@ -104,7 +111,7 @@ def _drop_call_outs(pieces: list[Piece], hard: set[str]) -> None:
 
     "-Rose, Apricot, and Lemon Oils: Deliver hydration": up to five pieces before a colon.
     "Softens skin with a blend of oat, rice bran, carrot root": names behind prose in one sentence,
-    if another list of the cell scores more than twice as much.
+    or between a colon and prose, if another list of the cell scores more than twice as much.
     """
     for i, (piece, behind) in enumerate(pairwise(pieces)):
         if piece.after != "colon" or behind.is_list:
@@ -132,6 +139,9 @@ def _drop_call_outs(pieces: list[Piece], hard: set[str]) -> None:
             is_prose = False
         if piece.is_list:
             runs[-1].append(piece)
+        elif runs and runs[-1][-1] is pieces[i - 1] and piece.before == "comma":
+            if runs[-1][0].before == "colon":
+                inside.append(runs[-1])
     totals = [sum(piece.score for piece in run) for run in runs]
     for run in inside:
         if 2 * sum(piece.score for piece in run) < max(totals):

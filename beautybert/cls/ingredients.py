@@ -32,6 +32,7 @@ from beautybert.training.options import option
 
 MAX_CELL_LENGTH = 200_000  # characters; the longest real cells have 20,000
 MAX_NAME_LENGTH = 500  # characters; a longer piece is no name
+BROKEN_WORD = re.compile(r"(?<![a-z])([a-z]{2,40})- ([a-z]{2,40})(?![a-z])", re.IGNORECASE)
 MAX_NAME_WORDS = 15  # without what is in brackets; 0.5 % of CosIng's names have more
 
 
@@ -100,10 +101,15 @@ def _only_ingredient(pieces: list[Piece]) -> list[str]:
 
 
 def _is_sure(name: str) -> bool:
-    """Whether a name that is alone in its cell is an ingredient: by its words, or the last ones."""
-    scores = [word_score(word) for word in WORD.findall(name)]
-    sums = accumulate(reversed(scores))  # "unrefined marula kernel oil"
-    return is_spelled(name) or (0 < len(scores) < 8 and max([*sums][1:] or scores) > 2.0)
+    """Whether a name that is alone in its cell is an ingredient: by its words, or the last ones.
+
+    A single word must be one that names have.
+    """
+    words = WORD.findall(name)
+    if len(words) == 1 and words[0].casefold() not in word_table():
+        return False
+    sums = accumulate(word_score(word) for word in reversed(words))  # "unrefined marula kernel oil"
+    return is_spelled(name) or (0 < len(words) < 8 and max([*sums][len(words) > 1 :]) > 2.0)
 
 
 # ---- the list -> names -------------------------------------------------------------------------
@@ -123,7 +129,7 @@ def collect_names(pieces: list[Piece]) -> tuple[list[str], list[str], list[str]]
     parts: list[str] = []
     for piece in pieces:
         run += not piece.is_list
-        joint = _joint(parts[-1] if parts else "", piece, separators.get(run, set()))
+        joint = _joint(parts, piece, separators.get(run, set()))
         if parts and (joint is None or not piece.is_list or piece.before in ("may", "end")):
             found[meaning].append(clean_name("".join(parts)))
             parts = []
@@ -197,19 +203,25 @@ def _separators(pieces: list[Piece]) -> dict[int, set[str]]:
     return separators
 
 
-def _joint(before: str, piece: Piece, separators: set[str]) -> str | None:
-    """What joins a piece to the name before it; None if it is a name of its own."""
-    kind = piece.before
-    if before and kind == "dash" and piece.text.isdecimal():
+def _joint(parts: list[str], piece: Piece, separators: set[str]) -> str | None:
+    """What joins a piece to the parts of a name before it; None if it is a name of its own."""
+    kind, is_bracket = piece.before, piece.text[:1] in OPENING
+    if not parts or not parts[-1]:
+        return None
+    before = parts[-1]
+    if kind in ("comma", "line", "dash") and parts[0][:1] not in OPENING:
+        if is_bracket and not re.search(r"[)\]}].*\w|^[^)\]}]*$", piece.text, re.DOTALL):
+            return " "  # "Shea Butter, (Butyrospermum Parkii)"
+    if kind == "dash" and piece.text.isdecimal():
         return "-"  # "Steareth- 20"
-    if before and kind == "dash" and _is_broken_word(before, piece.text):
+    if kind == "dash" and _is_broken_word(before, piece.text):
         return ""
-    if not before or kind in separators:
+    if kind in separators:
         return None
     if kind == "line" and piece.mark == "\n":
         return " " if "wrap" in separators or _breaks_name(before, piece.text) else None
-    if piece.text[:1] in OPENING and kind in ("line", "comma"):
-        return " "
+    if is_bracket and (kind == "line" or (kind == "comma" and not _can_end(before))):
+        return " "  # "Oenothera Biennis, (Evening Primrose) Oil", but "Water, (Mel) Honey"
     if kind == "dash":
         if piece.mark.startswith("-") and before[-1].islower() and piece.text[:1].islower():
             return ""  # "Vitis Vinif- era"
@@ -231,13 +243,17 @@ def _is_broken_word(before: str, after: str) -> bool:
 
 def _breaks_name(before: str, after: str) -> bool:
     """Whether a line break between two texts is inside a name, by the words at its sides."""
-    last, first = WORD.findall(before)[-1:], WORD.findall(after)[:1]
-    if not last or not first:
+    first = WORD.findall(after)[:1]
+    if not WORD.search(before) or not first:
         return False
-    table = word_table()
-    can_end = "e" in table.get(last[0].casefold(), (0.0, "se"))[1]
-    can_start = "s" in table.get(first[0].casefold(), (0.0, "se"))[1]
-    return not can_end or not can_start
+    can_start = "s" in word_table().get(first[0].casefold(), (0.0, "se"))[1]
+    return not _can_end(before) or not can_start
+
+
+def _can_end(name: str) -> bool:
+    """Whether names end with the last word of a text, as far as the table knows it."""
+    last = WORD.findall(name)[-1:]
+    return not last or "e" in word_table().get(last[0].casefold(), (0.0, "se"))[1]
 
 
 def clean_name(name: str) -> str:
@@ -246,6 +262,7 @@ def clean_name(name: str) -> str:
     name = re.sub(
         r"\((?:organic|certified organic|non-gmo|vegan)\)|[*°]", " ", name, flags=re.IGNORECASE
     )
+    name = BROKEN_WORD.sub(lambda m: m[1] + m[2] if _is_broken_word(*m.groups()) else m[0], name)
     name = _drop_lone_brackets(name)
     name = re.sub(r"\(\s?\)|\[\s?\]", " ", name)
     name = re.sub(r"\s+", " ", name).strip(" .,:;-–•·'\"/+_=")

@@ -17,9 +17,10 @@ MARK = re.compile(
     r"(?P<line>\n)|(?P<comma>[,;])|(?P<bullet>\s?[•●▪◦‣⁃∙・■□◆★✓✔·]\s?)|(?P<bar>\s?[|¦]\s?)"
     r"|(?P<star>(?:(?<=\s)|^)\*\s?|\*(?=\w))|(?P<slash>\s/\s)"
     r"|(?P<dash>\s[-–]\s?|(?<=\S)-\s|(?:(?<=\n)|^)[-–]\s?)"
-    r"|(?P<colon>:(?!\d))|(?P<stop>[.!?](?=[\s)\]*]|$|[A-Z][a-z]|-\s?[A-Z]))"
+    r"|(?P<colon>:(?!\d))|(?P<stop>[.!?](?=[\s)\]*]|$|[A-Z][a-z]|-\s?[A-Z])|(?<=\))\.(?=[A-Za-z]))"
     rf"|(?P<item>{ITEM})|(?P<may>{MAY_BEGIN})|(?P<end>{MAY_END})"
 )
+OTHER_SEPARATOR = re.compile(r"[,;\n•●▪·|]|[-–/*]\s")
 OPENING, CLOSING = "([{", ")]}"
 SENTENCE_MARKS = ("begin", "stop", "colon", "line", "end of cell")
 NUMBERING = re.compile(r"(?<![^\s,;])(\d{1,3})[.)]\s?(?=\S)")
@@ -41,6 +42,8 @@ class Piece:
 
 def cut(text: str) -> list[Piece]:
     """Cut a plain text at every mark outside brackets that could separate."""
+    if text.count("/") > 4 and not OTHER_SEPARATOR.search(text):
+        text = text.replace("/", " / ")  # "Aqua/Glycerin/Talc/Mica/Parfum/Limonene"
     text = _mark_may_contain(_mark_numbering(text))
     outside = _outside_brackets(text)
     locant_commas = _locant_commas(text)
@@ -74,13 +77,14 @@ def _split_glued(piece: Piece) -> list[Piece]:
     "Glycerin, Phenoxyethanol Please be aware that ...": where the sum of word scores is highest
     from either end, if what is left is clearly prose and the list goes on at the other side.
     """
-    words = list(WORD.finditer(piece.text))
-    if not 6 <= len(words) <= 200 or "/" in piece.text:
+    outside = _outside_brackets(piece.text)
+    words = [word for word in WORD.finditer(piece.text) if outside[word.start()]]
+    if not 5 <= len(words) <= 200 or "/" in piece.text:
         return [piece]
     sums = list(accumulate((word_score(word[0]) for word in words), initial=0.0))
-    starts = [k for k in range(1, 6) if is_spelled(piece.text[: words[k].start()])]
-    start = max([0, *starts]) or max(range(6), key=lambda k: sums[k])
-    end = min(range(len(words) - 5, len(words) + 1), key=lambda k: sums[k])
+    starts = [k for k in range(1, 5) if is_spelled(piece.text[: words[k].start()])]
+    start = max([0, *starts]) or max(range(5), key=lambda k: sums[k])
+    end = min(range(len(words) - 4, len(words) + 1), key=lambda k: sums[k])
     is_head = (starts or sums[start] > 2.0) and sums[-1] - sums[start] < -8.0
     is_tail = sums[-1] - sums[end] > 2.0 and sums[end] < -8.0
     if start and is_head and piece.before not in SENTENCE_MARKS:
@@ -144,15 +148,21 @@ def _mark_numbering(text: str) -> str:
 
 
 def _mark_may_contain(text: str) -> str:
-    """A sign or words for may contain become a mark, and so does the end of a bracket they open."""
+    """A sign or words for may contain become a mark, and so does the end of a bracket around the
+    block: "[+/- Mica, ...]" and "+/- [Mica, ...]".
+    """
     characters = list(text)
     closing = matching_brackets(text)
     for match in headings()["may contain"].finditer(text):
         start, end = match.span()
         opening = start if text[start] in OPENING else start - 1
+        behind = end + text[end : end + 1].isspace()
         if closing.get(opening, -1) >= end:
             characters[closing[opening]] = MAY_END
             start = opening
+        elif "," in text[behind : closing.get(behind, behind)]:
+            characters[closing[behind]] = MAY_END
+            end = behind + 1
         characters[start:end] = [MAY_BEGIN, *[""] * (end - start - 1)]
     return "".join(characters)
 
@@ -190,5 +200,6 @@ def _ends_abbreviation(text: str, stop: int) -> bool:
         return True
     if text[stop + 1] != " " and len(word[0]) > 3:
         return False
-    score, position = word_table().get(word[0].casefold(), (0.0, ""))
+    unknown = (0.0, "" if len(word[0]) < 4 else "e")
+    score, position = word_table().get(word[0].casefold(), unknown)
     return "e" not in position and score > -1.0

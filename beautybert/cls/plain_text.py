@@ -17,7 +17,8 @@ NO_LIST = re.compile(
 HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2212\ufe63\uff0d"), "-")
 HYPHENS |= dict.fromkeys(map(ord, "\u2014\u2015"), "\u2013")  # dashes
 HYPHENS |= dict.fromkeys(map(ord, "\x1c\x1d\x1e\x1f"), " ")  # used as marks below
-INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad]")
+HYPHENS |= {ord("\u3001"): ",", ord("\u3002"): "."}
+INVISIBLE = re.compile("[\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad]")
 FOOTNOTE_SIGNS = re.compile("[⁰¹²³⁴-⁹₀-₉†‡™®©℗]")
 # normalize() takes quadratic time for a long run of accents
 ACCENTS = re.compile(
@@ -25,15 +26,17 @@ ACCENTS = re.compile(
 )
 NUMBER = r"\d{1,9}(?:[.,]\d{1,9}){0,3}"
 AMOUNT = re.compile(
-    rf"[\[(]? ?[<>≤≥~]? ?(?<![\w.,]){NUMBER}\s?(?:-\s?{NUMBER}\s?)?"
+    rf"[\[(]? ?[<>≤≥~]? ?(?<![\w.,])\.?{NUMBER}\s?(?:-\s?{NUMBER}\s?)?"
     r"(?:%|ppm|ppb|mg|mcg|[µμ]g|ml|iu|g)(?!\w)(?:\s?\(?[wv]/[wv]\)?)? ?[\])]?|\bq\.\s?s\b\.?",
     re.IGNORECASE,
 )
+AMOUNT_BEHIND_COLON = re.compile(rf" ?: ?(?:{AMOUNT.pattern})(?= ?(?:[,;\n]|$))", re.IGNORECASE)
 FORMULA_CODE = re.compile(r"\(?\bF\.\s?I\.\s?L\.[^()\n]{0,40}\)?")
 AND = re.compile(r"\((?:and|&)\)", re.IGNORECASE)
 BROKEN_LOCANTS = re.compile(
     r"(?<![^\s,;(])(\d{1,2}(?:,\d{1,2}){0,4}), (?=\d{1,2}-\s?[a-z])", re.IGNORECASE
 )
+BROKEN_COLOR = re.compile(r"\b(C\.?I\.?)\n(?=\d{5}\b)", re.IGNORECASE)
 HEXANEDIOL = re.compile(r"\b1\s?[-–,]\s?2\s?[- ]\s?(?=hexanediol)", re.IGNORECASE)
 
 
@@ -50,12 +53,13 @@ def plain_text(cell: str) -> str:
     text = unicodedata.normalize("NFKC", text)
     text = INVISIBLE.sub("", text).translate(HYPHENS).replace("\\", "/").replace("\x00", " ")
     text = re.sub("\r\n?|[\u2028\u2029\x85\x0b\x0c]", "\n", text)
+    text = re.sub(r"(?<=[\w)%])\t(?=[\w(])", " | ", text)
     text = re.sub(r"[^\S\n]+", " ", text)
     text = re.sub("(?<=%)(?=[A-Z])", ", ", text)
-    text = AND.sub(", ", FORMULA_CODE.sub(" ", AMOUNT.sub(" ", text)))
+    text = AND.sub(", ", FORMULA_CODE.sub(" ", AMOUNT.sub(" ", AMOUNT_BEHIND_COLON.sub(" ", text))))
     text = HEXANEDIOL.sub("1,2-", BROKEN_LOCANTS.sub(r"\1,", text))
     text = re.sub(r" +", " ", text)
-    return re.sub(r" ?\n ?", "\n", text).strip()
+    return BROKEN_COLOR.sub(r"\1 ", re.sub(r" ?\n ?", "\n", text)).strip()
 
 
 def _open_printed_list(text: str) -> str:
@@ -64,15 +68,15 @@ def _open_printed_list(text: str) -> str:
         return text
     items: list[list[str]] = []
     quote = ""
-    for token in re.findall(r"\\.|['\"]|[^\\'\"]+", text, flags=re.DOTALL):
+    for token in re.findall(r"\\u[\da-fA-F]{4}|\\.|['\"]|[^\\'\"]+", text, flags=re.DOTALL):
         if not quote and token in ("'", '"'):
             quote = token
             items.append([])
         elif token == quote:
             quote = ""
+        elif quote and token[0] == "\\":
+            sign = {"n": "\n", "t": " "}.get(token[1], token[1])
+            items[-1].append(sign if len(token) == 2 else chr(int(token[2:], 16)))
         elif quote:
-            is_escaped = len(token) == 2 and token[0] == "\\"
-            items[-1].append(
-                {"\\n": "\n", "\\t": " "}.get(token, token[1:]) if is_escaped else token
-            )
+            items[-1].append(token)
     return "\n\n".join("".join(item) for item in items)

@@ -80,5 +80,8 @@ def word_score(word: str) -> float:
         return word_table()[word][0]
     padded = f"^{word[:40]}$"
     table = trigram_table()
-    scores = [table.get(padded[i : i + 3], 0.0) for i in range(len(padded) - 2)]
-    return max(-3.0, min(3.0, 2 * sum(scores) / len(scores)))
+    trigrams = [padded[i : i + 3] for i in range(len(padded) - 2)]
+    scores = [table[trigram] for trigram in trigrams if trigram in table]
+    if not scores:  # another script
+        return -2.0
+    return max(-3.0, min(3.0, 2 * sum(scores) / len(trigrams)))
