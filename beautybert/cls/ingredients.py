@@ -22,7 +22,7 @@ from itertools import accumulate
 
 import pandas as pd
 
-from beautybert.cls.best_path import HARD, MARKS_OF_ITEMS, find_list
+from beautybert.cls.best_path import HARD, find_list
 from beautybert.cls.pieces import OPENING, Piece, cut, matching_brackets
 from beautybert.cls.plain_text import NO_LIST, plain_text
 from beautybert.cls.spellings import canonical_name, is_spelled, normalize_key
@@ -94,8 +94,12 @@ def _is_latin(text: str) -> bool:
 
 def _only_ingredient(pieces: list[Piece]) -> list[str]:
     """The one ingredient of a cell without a list: "100 % unrefined marula kernel oil."."""
-    starts, ends = HARD | MARKS_OF_ITEMS, HARD - {"colon"}
-    alone = [piece for piece in pieces if piece.before in starts and piece.after in ends]
+    alone = [
+        piece
+        for i, piece in enumerate(pieces)
+        if (piece.before in HARD or i == 0 or piece.mark[:1] in (".", "\n"))
+        and piece.after in HARD - {"colon"}
+    ]
     names = [clean_name(piece.text) for piece in alone]
     return [name for name in names if _is_sure(name)][:1]
 
@@ -165,11 +169,11 @@ def _meaning(meaning: str, piece: Piece) -> str:
     if piece.is_list:
         ends = {"without": ("stop", "line"), "without:": ("stop",), "key": ("stop", "line")}
         return "list" if piece.before in ends.get(meaning, ()) else meaning
-    if piece.after in ("colon", "comma") and headings()["without"].search(piece.text):
+    if piece.after in ("colon", "comma", "dash") and headings()["without"].search(piece.text):
         return "without:" if piece.after == "colon" else "without"
     if piece.after in ("colon", "line"):
         return "key" if headings()["key"].search(piece.text) else "list"
-    keeps = meaning == "may contain" or (meaning == "without" and piece.before == "comma")
+    keeps = meaning == "may contain" or (meaning == "without" and piece.before in ("comma", "dash"))
     return meaning if keeps else "list"
 
 
@@ -274,6 +278,7 @@ def clean_name(name: str) -> str:
         or num_letters < 2
         or num_words > MAX_NAME_WORDS
         or NO_LIST.fullmatch(name)
+        or re.match(r"no\s", name, re.IGNORECASE)  # "no parabens"
     ):
         return ""
     return name
