@@ -18,13 +18,14 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 
 import pandas as pd
 
 from beautybert.cls.best_path import HARD, find_list
 from beautybert.cls.pieces import OPENING, Piece, cut, matching_brackets
-from beautybert.cls.plain_text import NO_LIST, plain_text
+from beautybert.cls.plain_text import plain_text, says_nothing
 from beautybert.cls.spellings import canonical_name, is_spelled, normalize_key
 from beautybert.cls.words import WORD, headings, word_score, word_table
 from beautybert.training import options
@@ -70,7 +71,7 @@ def parse_ingredients(cell: object) -> Ingredients:
     if len(cell) > MAX_CELL_LENGTH:
         return Ingredients((), reason="longer than any list")
     text = plain_text(cell)
-    if not text or NO_LIST.fullmatch(text):
+    if says_nothing(text):
         return Ingredients((), reason="no list given" if re.search(r"\w", text) else "empty")
     if not _is_latin(text):
         return Ingredients((), reason="not in Latin letters")
@@ -87,6 +88,8 @@ def parse_ingredients(cell: object) -> Ingredients:
 
 def _is_latin(text: str) -> bool:
     """Whether at least half of the letters are Latin."""
+    if text.isascii():
+        return True
     letters = [ord(character) for character in text if character.isalpha()]
     latin = sum(letter < 0x250 or 0x1E00 <= letter < 0x1F00 for letter in letters)
     return 2 * latin >= len(letters)
@@ -260,6 +263,7 @@ def _can_end(name: str) -> bool:
     return not last or "e" in word_table().get(last[0].casefold(), (0.0, "se"))[1]
 
 
+@lru_cache(1 << 14)
 def clean_name(name: str) -> str:
     """One name without heading, footnote marks and stray signs; empty if it is no name."""
     name = headings()["list"].sub("", name, count=1) if headings()["list"].match(name) else name
@@ -277,7 +281,7 @@ def clean_name(name: str) -> str:
         len(name) > MAX_NAME_LENGTH
         or num_letters < 2
         or num_words > MAX_NAME_WORDS
-        or NO_LIST.fullmatch(name)
+        or says_nothing(name)
         or re.match(r"no\s", name, re.IGNORECASE)  # "no parabens"
     ):
         return ""

@@ -77,6 +77,8 @@ def _split_glued(piece: Piece) -> list[Piece]:
     "Glycerin, Phenoxyethanol Please be aware that ...": where the sum of word scores is highest
     from either end, if what is left is clearly prose and the list goes on at the other side.
     """
+    if piece.text.count(" ") < 4:
+        return [piece]
     outside = _outside_brackets(piece.text)
     words = [word for word in WORD.finditer(piece.text) if outside[word.start()]]
     if not 5 <= len(words) <= 200 or "/" in piece.text:

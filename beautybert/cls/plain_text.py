@@ -10,7 +10,7 @@ import html
 import re
 import unicodedata
 
-NO_LIST = re.compile(
+SAYS_NOTHING = re.compile(
     r"\W*(?:unknown|no info\w*|n/?a|none|nan|#name\??|visit the .{1,60} boutique)?\W*",
     re.IGNORECASE,
 )
@@ -38,6 +38,11 @@ BROKEN_LOCANTS = re.compile(
 )
 BROKEN_COLOR = re.compile(r"\b(C\.?I\.?)\n(?=\d{5}\b)", re.IGNORECASE)
 HEXANEDIOL = re.compile(r"\b1\s?[-–,]\s?2\s?[- ]\s?(?=hexanediol)", re.IGNORECASE)
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text is a placeholder, such as "No Info", or has no words."""
+    return not re.search(r"\w", text) or (len(text) < 200 and bool(SAYS_NOTHING.fullmatch(text)))
 
 
 def plain_text(cell: str) -> str:

@@ -38,6 +38,7 @@ def spelled_words() -> set[str]:
     return {spelling for spelling in spellings() if spelling.isalpha()}
 
 
+@lru_cache(1 << 14)
 def is_spelled(text: str) -> bool:
     """Whether the table knows a text, apart from what is in its brackets."""
     return normalize_key(BRACKET.sub("", text)) in spellings()
