@@ -58,9 +58,17 @@ def piece_score(piece: Piece, hard: set[str]) -> float:
 
 
 def _lower_headings(pieces: list[Piece], hard: set[str]) -> None:
-    """Lower the scores of what is before a colon: a heading, or a call-out before a sentence."""
+    """Lower the scores of what is before a colon: a heading, or a call-out before a sentence.
+
+    Some headings are several names of shades: "Sienna, Lumino: Mica, Talc".
+    """
     starts = hard | MARKS_OF_ITEMS
-    for piece, behind in pairwise(pieces):
+    first = 0  # of the pieces that look like a heading so far
+    for i, (piece, behind) in enumerate(pairwise(pieces)):
+        if piece.before in hard:
+            first = i
+        if piece.score >= 2.5:
+            first = i + 1
         if piece.after != "colon":
             continue
         is_whole = behind.after in hard or len(WORD.findall(behind.text)) > 2
@@ -69,6 +77,9 @@ def _lower_headings(pieces: list[Piece], hard: set[str]) -> None:
         is_on_its_line = "\n" in behind.mark
         if piece.before in starts and (is_call_out or is_on_its_line or piece.score < 2.5):
             piece.score = min(piece.score, 0.0) - 5.0
+        elif i - 20 < first < i and pieces[first].before in hard:
+            for heading in pieces[first : i + 1]:
+                heading.score = min(heading.score, 0.0) - 5.0
 
 
 def _sum_of_words(text: str) -> float:

@@ -24,7 +24,7 @@ from itertools import accumulate
 import pandas as pd
 
 from beautybert.cls.best_path import HARD, find_list
-from beautybert.cls.pieces import OPENING, Piece, cut, matching_brackets
+from beautybert.cls.pieces import OPENING, Piece, cut, matching_brackets, outside_brackets
 from beautybert.cls.plain_text import plain_text, says_nothing
 from beautybert.cls.spellings import canonical_name, is_spelled, normalize_key
 from beautybert.cls.words import WORD, headings, word_score, word_table
@@ -217,7 +217,8 @@ def _joint(parts: list[str], piece: Piece, separators: set[str]) -> str | None:
         return None
     before = parts[-1]
     if kind in ("comma", "line", "dash") and parts[0][:1] not in OPENING:
-        if is_bracket and not re.search(r"[)\]}].*\w|^[^)\]}]*$", piece.text, re.DOTALL):
+        is_alone = is_bracket and not re.search(r"[)\]}].*\w|^[^)\]}]*$", piece.text, re.DOTALL)
+        if is_alone and not _are_two(before, piece.text):
             return " "  # "Shea Butter, (Butyrospermum Parkii)"
     if kind == "dash" and piece.text.isdecimal():
         return "-"  # "Steareth- 20"
@@ -229,23 +230,36 @@ def _joint(parts: list[str], piece: Piece, separators: set[str]) -> str | None:
         return " " if "wrap" in separators or _breaks_name(before, piece.text) else None
     if is_bracket and (kind == "line" or (kind == "comma" and not _can_end(before))):
         return " "  # "Oenothera Biennis, (Evening Primrose) Oil", but "Water, (Mel) Honey"
-    if kind == "dash":
-        if piece.mark.startswith("-") and before[-1].islower() and piece.text[:1].islower():
-            return ""  # "Vitis Vinif- era"
+    if kind == "dash" and piece.mark[0] != "\n":
+        is_lower = before[-1].islower() and piece.text[:1].islower()
+        if piece.mark[0] == "-" and (is_lower or _is_broken_word(before, piece.text, sure=False)):
+            return ""  # "Vitis Vinif- era", "Pheno- Xyethanol"
         if piece.mark == " - " or _breaks_name(before, piece.text):
             return piece.mark
         return None
     return {"slash": " / ", "star": " ", "glue": " "}.get(kind)
 
 
-def _is_broken_word(before: str, after: str) -> bool:
-    """Whether a hyphen breaks a word: "Vitis Vinif- era", "Diso- Dium Edta"."""
+def _are_two(before: str, bracket: str) -> bool:
+    """Whether a bracket behind a name holds another ingredient: "Glycerin, (Fragrance)"."""
+    inside = bracket.strip("()[]{} .")
+    is_known = is_spelled(inside) and not any(map(str.isdigit, inside))  # "Red 7, (CI 15850)"
+    return is_known and canonical_name(inside) != canonical_name(before)
+
+
+def _is_broken_word(before: str, after: str, sure: bool = True) -> bool:
+    """Whether a hyphen breaks a word: "Diso- Dium Edta"; not sure: or the table knows neither part.
+
+    """
     last = re.search(r"[^\W\d_]+$", before[-40:])  # the search is quadratic in what it is given
     first = re.match(r"[^\W\d_]+", after[:40])
     if not last or not first:
         return False
     table = word_table()
-    return (last[0] + first[0]).casefold() in table and last[0].casefold() not in table
+    if last[0].casefold() in table:
+        return False
+    is_word = (last[0] + first[0]).casefold() in table
+    return is_word or (not sure and first[0].casefold() not in table)
 
 
 def _breaks_name(before: str, after: str) -> bool:
@@ -276,7 +290,8 @@ def clean_name(name: str) -> str:
     name = re.sub(r"\s+", " ", name).strip(" .,:;-–•·'\"/+_=")
     name = re.sub(r"^(?:and|&|organic)\s", "", name, flags=re.IGNORECASE)
     num_letters = len(re.findall(r"[^\W\d_]", name))
-    num_words = len(WORD.findall(re.sub(r"\([^()]*\)", "", name)))
+    outside = outside_brackets(name)
+    num_words = sum(outside[word.start()] for word in WORD.finditer(name))
     if (
         len(name) > MAX_NAME_LENGTH
         or num_letters < 2

@@ -45,7 +45,7 @@ def cut(text: str) -> list[Piece]:
     if text.count("/") > 4 and not OTHER_SEPARATOR.search(text):
         text = text.replace("/", " / ")  # "Aqua/Glycerin/Talc/Mica/Parfum/Limonene"
     text = _mark_may_contain(_mark_numbering(text))
-    outside = _outside_brackets(text)
+    outside = outside_brackets(text)
     locant_commas = _locant_commas(text)
     pieces = []
     start, before, mark = 0, "begin", ""
@@ -61,8 +61,10 @@ def cut(text: str) -> list[Piece]:
             pieces.append(piece)
             before, mark = kind, match[0]
         elif before == "begin" or kind in ("stop", "colon") or before in ("line", "star"):
-            before, mark = kind, mark + match[0] if before == kind else match[0]
-            if pieces:
+            is_line_of_list = before == "line" and kind == "dash"  # "\n- Glycerin\n- Talc"
+            mark = mark + match[0] if before == kind or is_line_of_list else match[0]
+            before = kind
+            if pieces and not is_line_of_list:
                 pieces[-1].after = kind
         else:  # a comma at the end of a line is a comma
             mark += match[0]
@@ -79,7 +81,7 @@ def _split_glued(piece: Piece) -> list[Piece]:
     """
     if piece.text.count(" ") < 4:
         return [piece]
-    outside = _outside_brackets(piece.text)
+    outside = outside_brackets(piece.text)
     words = [word for word in WORD.finditer(piece.text) if outside[word.start()]]
     if not 5 <= len(words) <= 200 or "/" in piece.text:
         return [piece]
@@ -119,7 +121,7 @@ def matching_brackets(text: str) -> dict[int, int]:
     return closing
 
 
-def _outside_brackets(text: str) -> bytearray:
+def outside_brackets(text: str) -> bytearray:
     """For each character, whether it is outside of all brackets that close."""
     outside = bytearray(b"\1") * len(text)
     last = -1
@@ -133,7 +135,7 @@ def _outside_brackets(text: str) -> bytearray:
 def _mark_numbering(text: str) -> str:
     """1. 2. 3. or 1) 2) 3) at the start of items, if they count up from 1, become marks."""
     found: list[re.Match] = []
-    outside = _outside_brackets(text)
+    outside = outside_brackets(text)
     for match in NUMBERING.finditer(text):
         if int(match[1]) != len(found) + 1 or not outside[match.start()]:
             continue

@@ -64,7 +64,7 @@ def headings() -> dict[str, re.Pattern]:
         "may contain": re.compile(
             rf"(?:{may_contain})(?:\s?/?\s?(?:{may_contain})){{0,6}}", re.IGNORECASE
         ),
-        "list": re.compile(rf"(?:{patterns['list']})(?!\w)[\s:.\-]{{0,3}}(?=\S)", re.IGNORECASE),
+        "list": re.compile(rf"(?:{patterns['list']})(?!\w)[\s:.\-]{{0,3}}(?=\S|$)", re.IGNORECASE),
         "key": re.compile(rf"(?<!\w)(?:{patterns['key']})(?!\w)", re.IGNORECASE),
         "without": re.compile(rf"(?<!\w)(?:{patterns['without']})(?!\w)", re.IGNORECASE),
     }
