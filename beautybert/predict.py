@@ -26,8 +26,8 @@ from beautybert.bert import wordpiece
 from beautybert.cls import classifier as classifiers
 from beautybert.cls.batches import Example, encode_documents, pack_examples
 from beautybert.cls.classifier import Classifier
+from beautybert.cls.csv_files import ENCODINGS
 from beautybert.cls.ingredients import Ingredients, parse_ingredients
-from beautybert.cls.products import ENCODINGS
 from beautybert.training import options
 from beautybert.training.options import option
 

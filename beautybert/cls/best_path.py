@@ -150,9 +150,8 @@ def _drop_call_outs(pieces: list[Piece], hard: set[str]) -> None:
             is_prose = False
         if piece.is_list:
             runs[-1].append(piece)
-        elif runs and runs[-1][-1] is pieces[i - 1] and piece.before == "comma":
-            if runs[-1][0].before == "colon":
-                inside.append(runs[-1])
+        elif piece.before == "comma" and i and pieces[i - 1].is_list:
+            inside += runs[-1:] if runs[-1][0].before == "colon" else []
     totals = [sum(piece.score for piece in run) for run in runs]
     for run in inside:
         if 2 * sum(piece.score for piece in run) < max(totals):

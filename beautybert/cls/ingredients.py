@@ -1,14 +1,15 @@
 """A raw ingredient cell, as pages print it -> a clean list of ingredient names.
 
-The cell is cut at every mark that could separate. Each piece is scored by its words: how much
-likelier they are in a name of the CosIng inventory than in ordinary prose, and by the trigrams of
-words that were never seen. The best path through two states, list and other, says which pieces are
-the list; a change is cheap at a full stop, colon or line break and dear at a comma. No list of
-words of any language tells prose from names; the headings with a meaning are tables/headings.csv.
+    python -m beautybert.cls.ingredients --input products.csv --column ingredients
 
-`parse_ingredients` serves training and predict alike. `python -m beautybert.cls.ingredients` shows
-what it reads. It is linear in the length of the cell: repetitions in regular expressions are
-bounded.
+shows what is read in each cell, and what is left out as no ingredient. Without --input it reads
+standard input, a cell a line.
+
+The cell is cut at every mark that could separate (pieces.py). Each piece is scored by its words:
+how much likelier they are in a name of the CosIng inventory than in ordinary prose (words.py). The
+best path through two states, list and other, says which pieces are the list (best_path.py); here
+they become names. Only headings with a meaning, such as "may contain", are told by their phrases
+(tables/headings.csv). The time is linear in the length of the cell.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from itertools import accumulate
 import pandas as pd
 
 from beautybert.cls.best_path import HARD, find_list
+from beautybert.cls.csv_files import read_table
 from beautybert.cls.pieces import OPENING, Piece, cut, matching_brackets, outside_brackets
 from beautybert.cls.plain_text import plain_text, says_nothing
 from beautybert.cls.spellings import canonical_name, is_spelled, normalize_key
@@ -41,8 +43,10 @@ MAX_NAME_WORDS = 15  # without what is in brackets; 0.5 % of CosIng's names have
 class Ingredients:
     """What a cell says.
 
-    names: as printed, in order, each once. may_contain: those of a may-contain block. reason: why
-    there is no list, empty if there is one. dropped: what was read as something else than a list.
+    names: as printed, in order, each once. may_contain: those of a may-contain block that are not
+    among the names. reason: why there is no list, empty if there is one. dropped: texts that are no
+    ingredients of the product: prose, headings, key ingredients before the whole list, and what it
+    is said to be free of.
     """
 
     names: tuple[str, ...]
@@ -134,46 +138,56 @@ def collect_names(pieces: list[Piece]) -> tuple[list[str], list[str], list[str]]
     dropped: list[str] = []
     meaning = "list"
     parts: list[str] = []
+
+    def end_name() -> None:
+        text = "".join(parts)
+        name = clean_name(text)
+        if name:
+            found[meaning].append(name)
+        elif text:
+            dropped.append(text)
+        parts.clear()
+
     for piece in pieces:
         run += not piece.is_list
         joint = _joint(parts, piece, separators.get(run, set()))
-        if parts and (joint is None or not piece.is_list or piece.before in ("may", "end")):
-            found[meaning].append(clean_name("".join(parts)))
-            parts = []
+        if joint is None or not piece.is_list or piece.before in ("may", "end"):
+            end_name()
         meaning = _meaning(meaning, piece)
         if piece.is_list:
             parts += [joint or "", piece.text] if parts else [piece.text]
-        elif piece.text:
+        else:
             dropped.append(piece.text)
-    found[meaning].append(clean_name("".join(parts)))
+    end_name()
     if len(set(found["list"])) < 2:
-        found["list"] = found["key"] + found["list"]
-    names, optional, absent = (
-        list(dict.fromkeys(filter(None, found[kind])))
-        for kind in ("list", "may contain", "without:")
+        found["list"] = found.pop("key", []) + found["list"]
+    dropped += found["without"] + found["without block"] + found["key"]
+    dropped = [" ".join(text.split()) for text in dropped if re.search(r"\w", text)]
+    names, optional, rest = (
+        list(dict.fromkeys(texts)) for texts in (found["list"], found["may contain"], dropped)
     )
-    return names, optional, dropped + absent + found["without"]
+    return names, optional, rest
 
 
 def _meaning(meaning: str, piece: Piece) -> str:
     """What the names from a piece on are: of the list, may contain, key ingredients, or without.
 
-    "Formulated without:" holds until a full stop, "free from parabens, ..." also until a line
-    break.
+    After "free from parabens, ..." they are "without" until a full stop or line break, after
+    "Formulated without:" they are a "without block" until a full stop.
     """
     if piece.before in ("may", "end"):
         return "may contain" if piece.before == "may" else "list"
-    if (
-        meaning == "without:"
-        and piece.before != "stop"
-        and not headings()["list"].match(piece.text)
-    ):
-        return meaning
+    if meaning == "without block" and piece.before != "stop":
+        return "list" if headings()["list"].match(piece.text) else meaning
     if piece.is_list:
-        ends = {"without": ("stop", "line"), "without:": ("stop",), "key": ("stop", "line")}
+        ends = {"without": ("stop", "line"), "without block": ("stop",), "key": ("stop", "line")}
         return "list" if piece.before in ends.get(meaning, ()) else meaning
-    if piece.after in ("colon", "comma", "dash") and headings()["without"].search(piece.text):
-        return "without:" if piece.after == "colon" else "without"
+    without = headings()["without"].search(piece.text)
+    if without and piece.after in ("comma", "dash"):
+        return "without"
+    is_at_end = without and not WORD.search(piece.text[without.end() :])
+    if without and piece.after == "colon" and (is_at_end or " " in without[0]):
+        return "without block"  # not "Sin City Blue: Mica, Talc"
     if piece.after in ("colon", "line"):
         return "key" if headings()["key"].search(piece.text) else "list"
     keeps = meaning == "may contain" or (meaning == "without" and piece.before in ("comma", "dash"))
@@ -248,8 +262,9 @@ def _are_two(before: str, bracket: str) -> bool:
 
 
 def _is_broken_word(before: str, after: str, sure: bool = True) -> bool:
-    """Whether a hyphen breaks a word: "Diso- Dium Edta"; not sure: or the table knows neither part.
+    """Whether a hyphen breaks a word of the table, as in "Diso- Dium Edta".
 
+    Where sure is False, two parts that the table does not know are enough.
     """
     last = re.search(r"[^\W\d_]+$", before[-40:])  # the search is quadratic in what it is given
     first = re.match(r"[^\W\d_]+", after[:40])
@@ -284,7 +299,7 @@ def clean_name(name: str) -> str:
     name = re.sub(
         r"\((?:organic|certified organic|non-gmo|vegan)\)|[*°]", " ", name, flags=re.IGNORECASE
     )
-    name = BROKEN_WORD.sub(lambda m: m[1] + m[2] if _is_broken_word(*m.groups()) else m[0], name)
+    name = BROKEN_WORD.sub(lambda m: m[1] + m[2] if _is_broken_word(m[1], m[2]) else m[0], name)
     name = _drop_lone_brackets(name)
     name = re.sub(r"\(\s?\)|\[\s?\]", " ", name)
     name = re.sub(r"\s+", " ", name).strip(" .,:;-–•·'\"/+_=")
@@ -324,13 +339,12 @@ class ReadConfig:
 
 def main(config: ReadConfig) -> None:
     """Print what is read in each cell: names, may contain, what was dropped, or the reason."""
-    cells: Iterable[object] = (line.rstrip("\n") for line in sys.stdin)
-    if config.input is not None:
-        table = pd.read_csv(config.input, dtype=str, keep_default_na=False)
-        if config.column not in table:
-            columns = ", ".join(table.columns)
-            raise ValueError(f"{config.input} has no column {config.column}; it has {columns}")
-        cells = table[config.column]
+    if config.input is None:
+        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+        cells: Iterable[object] = (line.rstrip("\n") for line in sys.stdin)
+    else:
+        cells = read_table(config.input, [config.column])[config.column]
+    number = 0
     for number, cell in enumerate(cells, start=1):
         found = parse_ingredients(cell)
         print(f"{number}: {found.reason or f'{len(found.names)} names'}")
@@ -338,6 +352,8 @@ def main(config: ReadConfig) -> None:
         for kind, texts in parts.items():
             for text in texts:
                 print(f"  {kind:<12} {text}")
+    if not number:
+        print("no cells", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def cut(text: str) -> list[Piece]:
     """Cut a plain text at every mark outside brackets that could separate."""
     if text.count("/") > 4 and not OTHER_SEPARATOR.search(text):
         text = text.replace("/", " / ")  # "Aqua/Glycerin/Talc/Mica/Parfum/Limonene"
-    text = _mark_may_contain(_mark_numbering(text))
+    text = _open_bracketed_lists(_mark_may_contain(_mark_numbering(text)))
     outside = outside_brackets(text)
     locant_commas = _locant_commas(text)
     pieces = []
@@ -130,6 +130,17 @@ def outside_brackets(text: str) -> bytearray:
             last = closing
             outside[opening : closing + 1] = bytes(closing + 1 - opening)
     return outside
+
+
+def _open_bracketed_lists(text: str) -> str:
+    """The text without brackets around a whole list: "Ingredients: [Water, Glycerin, Mica]"."""
+    characters = list(text)
+    for opening, closing in matching_brackets(text).items():
+        is_first = text[max(opening - 2, 0) : opening].strip(" ")[-1:] in ("", ":", "\n")
+        is_last = text[closing + 1 : closing + 4].strip(" .")[:1] in ("", "\n")
+        if is_first and is_last and text.count(",", opening, closing) > 1:
+            characters[opening] = characters[closing] = " "
+    return "".join(characters)
 
 
 def _mark_numbering(text: str) -> str:

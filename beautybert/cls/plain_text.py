@@ -14,10 +14,10 @@ SAYS_NOTHING = re.compile(
     r"\W*(?:unknown|no info\w*|n/?a|none|nan|#name\??|visit the .{1,60} boutique)?\W*",
     re.IGNORECASE,
 )
-HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2212\ufe63\uff0d"), "-")
-HYPHENS |= dict.fromkeys(map(ord, "\u2014\u2015"), "\u2013")  # dashes
-HYPHENS |= dict.fromkeys(map(ord, "\x1c\x1d\x1e\x1f"), " ")  # used as marks below
-HYPHENS |= {ord("\u3001"): ",", ord("\u3002"): "."}
+PLAIN_SIGNS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2212\ufe63\uff0d"), "-")
+PLAIN_SIGNS |= dict.fromkeys(map(ord, "\u2014\u2015"), "\u2013")  # dashes
+PLAIN_SIGNS |= dict.fromkeys(map(ord, "\x1c\x1d\x1e\x1f"), " ")  # used as marks below
+PLAIN_SIGNS |= {ord("\u3001"): ", ", ord("\u3002"): ". "}
 INVISIBLE = re.compile("[\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad]")
 FOOTNOTE_SIGNS = re.compile("[⁰¹²³⁴-⁹₀-₉†‡™®©℗]")
 # normalize() takes quadratic time for a long run of accents
@@ -56,7 +56,7 @@ def plain_text(cell: str) -> str:
     text = re.sub(r"<[^<>\n]{1,200}>", " ", text)
     text = ACCENTS.sub("", FOOTNOTE_SIGNS.sub(" ", text))
     text = unicodedata.normalize("NFKC", text)
-    text = INVISIBLE.sub("", text).translate(HYPHENS).replace("\\", "/").replace("\x00", " ")
+    text = INVISIBLE.sub("", text).translate(PLAIN_SIGNS).replace("\\", "/").replace("\x00", " ")
     text = re.sub("\r\n?|[\u2028\u2029\x85\x0b\x0c]", "\n", text)
     text = re.sub(r"(?<=[\w)%])\t(?=[\w(])", " | ", text)
     text = re.sub(r"[^\S\n]+", " ", text)

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pandas as pd
-
+from beautybert.cls.csv_files import read_table
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.spellings import normalize_key
 
@@ -24,7 +23,6 @@ SOURCES = {
 }
 SCHEMES = ("full", "canonical", "group")
 SPLITS = {"train": 0.8, "valid": 0.1, "test": 0.1}
-ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")  # the last one reads anything
 
 
 @dataclass(frozen=True)
@@ -66,32 +64,6 @@ class ProductCounts:
 
 
 # ---- reading -----------------------------------------------------------------------------------
-
-
-def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV file as text cells, in the first of `ENCODINGS` that reads it. Empty cells are ''.
-
-    ValueError for a missing, empty or broken file, and for missing columns, with those that are
-    there.
-    """
-    for encoding in ENCODINGS:
-        try:
-            table = pd.read_csv(
-                path, dtype=str, keep_default_na=False, encoding=encoding, index_col=False
-            )
-            break
-        except UnicodeDecodeError:
-            continue
-        except FileNotFoundError:
-            raise ValueError(f"{path}: no such file") from None
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, IsADirectoryError) as error:
-            raise ValueError(f"{path} is no readable CSV: {error}") from None
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise ValueError(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}"
-        )
-    return table
 
 
 def read_products(

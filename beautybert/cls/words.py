@@ -66,7 +66,7 @@ def headings() -> dict[str, re.Pattern]:
         ),
         "list": re.compile(rf"(?:{patterns['list']})(?!\w)[\s:.\-]{{0,3}}(?=\S|$)", re.IGNORECASE),
         "key": re.compile(rf"(?<!\w)(?:{patterns['key']})(?!\w)", re.IGNORECASE),
-        "without": re.compile(rf"(?<!\w)(?:{patterns['without']})(?!\w)", re.IGNORECASE),
+        "without": re.compile(rf"(?<![\w-])(?:{patterns['without']})(?!\w)", re.IGNORECASE),
     }
 
 

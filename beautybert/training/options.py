@@ -11,6 +11,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+import os
 import sys
 import types
 import typing
@@ -162,6 +163,9 @@ def run_command(config_class: type, description: str | None, main: Callable) -> 
     """
     try:
         main(parse(config_class, description))
+        sys.stdout.flush()
+    except BrokenPipeError:  # as of `| head`: the rest is not wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
         if sys.flags.dev_mode:
             raise

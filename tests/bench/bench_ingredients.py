@@ -18,8 +18,8 @@ from collections import Counter
 
 import pandas as pd
 
+from beautybert.cls.csv_files import read_table
 from beautybert.cls.ingredients import parse_ingredients
-from beautybert.cls.products import read_table
 
 
 def plain(name: str) -> str:

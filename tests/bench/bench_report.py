@@ -41,6 +41,7 @@ from beautybert.bert.model import SIZES, BertForSequenceClassification, config_o
 from beautybert.bert.wordpiece import special_ids, token_list
 from beautybert.cls import classifier
 from beautybert.cls.batches import Example, pack_examples, shuffled_indices
+from beautybert.cls.csv_files import read_table
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.products import (
     LABEL_TABLE,
@@ -49,7 +50,6 @@ from beautybert.cls.products import (
     apply_label_scheme,
     read_label_map,
     read_products,
-    read_table,
 )
 from beautybert.cls.splits import split_products
 from beautybert.training.optim import learning_rate, make_optimizer, set_learning_rate

@@ -3,6 +3,7 @@ from collections import Counter
 
 import pytest
 
+from beautybert.cls.csv_files import read_table
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.products import (
     LABEL_TABLE,
@@ -15,7 +16,6 @@ from beautybert.cls.products import (
     label_list,
     read_label_map,
     read_products,
-    read_table,
 )
 from beautybert.cls.splits import split_products
 from tests.conftest import SAMPLE
