@@ -19,10 +19,9 @@ import json
 import math
 import re
 from collections import Counter
-from pathlib import Path
 
-TABLES = Path(__file__).resolve().parent.parent / "beautybert" / "cls" / "tables"
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+from beautybert.cls.words import TABLES, WORD
+
 MOST = 5.0  # nats; no word proves more
 SURE = 2.5  # nats of a word that is a whole name, such as mica: lists have it oftener than CosIng
 MENTIONED = (

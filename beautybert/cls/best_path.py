@@ -1,7 +1,9 @@
 """Pieces -> the list: the best path through two states, list and other.
 
 Each piece has a score: how much likelier its words are in a name of an ingredient than in prose. A
-change of state is cheap at a full stop, colon or line break and dear at a comma.
+change of state is cheap at a full stop, colon or line break and dear at a comma. The costs and
+thresholds, in nats, were chosen by hand on real cells; tests/cls/test_ingredients.py and
+tests/bench/bench_ingredients.py say whether others are better.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ COSTS = {
 }
 HARD = {"begin", "stop", "colon", "line", "may", "end", "star", "end of cell"}
 MARKS_OF_ITEMS = {"dash", "bullet"}
-COLOR = re.compile(r"\bC\.?I\.?\s?#?\d{5}\b|\bD&C\b", re.IGNORECASE)
+COLOR = re.compile(r"\bC\.?I\.?\s?#?\d{5}\b|\bF?D&C\b", re.IGNORECASE)
 
 
 def piece_score(piece: Piece, hard: set[str]) -> float:
@@ -75,7 +77,8 @@ def _lower_headings(pieces: list[Piece], hard: set[str]) -> None:
         is_sentence = is_whole and behind.score < -3.0
         is_call_out = is_sentence and behind.before == "colon"
         is_on_its_line = "\n" in behind.mark
-        if piece.before in starts and (is_call_out or is_on_its_line or piece.score < 2.5):
+        is_start = piece.before in starts or piece.mark[:1] in (";", "|")
+        if is_start and (is_call_out or is_on_its_line or piece.score < 2.5):
             piece.score = min(piece.score, 0.0) - 5.0
         elif i - 20 < first < i and pieces[first].before in hard:
             for heading in pieces[first : i + 1]:

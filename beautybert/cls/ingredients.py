@@ -77,17 +77,24 @@ def parse_ingredients(cell: object) -> Ingredients:
     text = plain_text(cell)
     if says_nothing(text):
         return Ingredients((), reason="no list given" if re.search(r"\w", text) else "empty")
-    if not _is_latin(text):
-        return Ingredients((), reason="not in Latin letters")
+    names, may_contain, dropped = _read(text)
+    if not names and headings()["quality"].search(text):  # "Organic Shea Butter, Raw Honey"
+        names, may_contain, dropped = _read(headings()["quality"].sub(" ", text))
+    if not names or (len(names) == 1 and not _is_sure(names[0])):
+        reason = "text without a list" if _is_latin(text) else "not in Latin letters"
+        return Ingredients((), reason=reason, dropped=tuple(dropped))
+    may_contain = [name for name in may_contain if name not in names]
+    return Ingredients(tuple(names), tuple(may_contain), dropped=tuple(dropped))
+
+
+def _read(text: str) -> tuple[list[str], list[str], list[str]]:
+    """Names, may contain and what is neither, in a plain text."""
     pieces = cut(text)
     find_list(pieces)
     names, may_contain, dropped = collect_names(pieces)
     if not names:
         names, may_contain = may_contain or _only_ingredient(pieces), []
-    if not names or (len(names) == 1 and not _is_sure(names[0])):
-        return Ingredients((), reason="text without a list", dropped=tuple(dropped))
-    may_contain = [name for name in may_contain if name not in names]
-    return Ingredients(tuple(names), tuple(may_contain), dropped=tuple(dropped))
+    return names, may_contain, dropped
 
 
 def _is_latin(text: str) -> bool:
@@ -101,6 +108,8 @@ def _is_latin(text: str) -> bool:
 
 def _only_ingredient(pieces: list[Piece]) -> list[str]:
     """The one ingredient of a cell without a list: "100 % unrefined marula kernel oil."."""
+    if any(headings()["without"].search(piece.text) for piece in pieces):
+        return []
     alone = [
         piece
         for i, piece in enumerate(pieces)
@@ -116,6 +125,7 @@ def _is_sure(name: str) -> bool:
 
     A single word must be one that names have.
     """
+    name = headings()["quality"].sub(" ", name).strip(" -")
     words = WORD.findall(name)
     if len(words) == 1 and words[0].casefold() not in word_table():
         return False
@@ -148,12 +158,12 @@ def collect_names(pieces: list[Piece]) -> tuple[list[str], list[str], list[str]]
             dropped.append(text)
         parts.clear()
 
-    for piece in pieces:
+    for before, piece in zip([None, *pieces], pieces, strict=False):
         run += not piece.is_list
         joint = _joint(parts, piece, separators.get(run, set()))
         if joint is None or not piece.is_list or piece.before in ("may", "end"):
             end_name()
-        meaning = _meaning(meaning, piece)
+        meaning = _meaning(meaning, before, piece)
         if piece.is_list:
             parts += [joint or "", piece.text] if parts else [piece.text]
         else:
@@ -169,21 +179,27 @@ def collect_names(pieces: list[Piece]) -> tuple[list[str], list[str], list[str]]
     return names, optional, rest
 
 
-def _meaning(meaning: str, piece: Piece) -> str:
+def _meaning(meaning: str, before: Piece | None, piece: Piece) -> str:
     """What the names from a piece on are: of the list, may contain, key ingredients, or without.
 
-    After "free from parabens, ..." they are "without" until a full stop or line break, after
-    "Formulated without:" they are a "without block" until a full stop.
+    After "free from parabens, ..." they are "without" until a full stop or line break. After
+    "Formulated without:" they are a "without block" until a full stop or a paragraph, or the end of
+    a line of several names.
     """
     if piece.before in ("may", "end"):
         return "may contain" if piece.before == "may" else "list"
-    if meaning == "without block" and piece.before != "stop":
-        return "list" if headings()["list"].match(piece.text) else meaning
-    if piece.is_list:
+    without = headings()["without"].search(piece.text)
+    if meaning == "without block" and before and piece.before != "stop":
+        is_first = before.after == "colon"
+        is_over = "\n\n" in piece.mark or (piece.before == "line" and before.before == "comma")
+        if (is_first or not is_over) and not headings()["list"].match(piece.text):
+            return meaning
+    elif piece.is_list and not (without and without.start() == 0 and piece.after != "colon"):
         ends = {"without": ("stop", "line"), "without block": ("stop",), "key": ("stop", "line")}
         return "list" if piece.before in ends.get(meaning, ()) else meaning
-    without = headings()["without"].search(piece.text)
-    if without and piece.after in ("comma", "dash"):
+    if piece.is_list and meaning == "without block":
+        return "list"
+    if without and (piece.is_list or piece.after in ("comma", "dash")):
         return "without"
     is_at_end = without and not WORD.search(piece.text[without.end() :])
     if without and piece.after == "colon" and (is_at_end or " " in without[0]):
@@ -209,12 +225,13 @@ def _separators(pieces: list[Piece]) -> dict[int, set[str]]:
         if piece.is_list:
             is_wrap = piece.before == "comma" and "\n" in piece.mark
             counts.setdefault(run, Counter())["wrap" if is_wrap else piece.before] += 1
+    others = ("comma", "wrap", "dash", "bullet", "bar", "item", "line")
     total: Counter = sum(counts.values(), Counter())
     separators = {}
     for run, marks in counts.items():
         firm = sum(marks[kind] for kind in ("comma", "wrap", "bullet", "bar", "item"))
         found = {kind for kind in ("dash", "star") if marks[kind] > 2 * firm}
-        if total["slash"] > 2 * max(total["comma"], total["wrap"], total["dash"]):
+        if total["slash"] > 2 * max(total[kind] for kind in others):
             found.add("slash")
         if marks["wrap"]:
             found.add("wrap")
@@ -231,7 +248,8 @@ def _joint(parts: list[str], piece: Piece, separators: set[str]) -> str | None:
         return None
     before = parts[-1]
     if kind in ("comma", "line", "dash") and parts[0][:1] not in OPENING:
-        is_alone = is_bracket and not re.search(r"[)\]}].*\w|^[^)\]}]*$", piece.text, re.DOTALL)
+        closing = re.search(r"[)\]}]", piece.text) if is_bracket else None
+        is_alone = closing and not re.search(r"\w", piece.text[closing.end() :])
         if is_alone and not _are_two(before, piece.text):
             return " "  # "Shea Butter, (Butyrospermum Parkii)"
     if kind == "dash" and piece.text.isdecimal():
@@ -312,7 +330,7 @@ def clean_name(name: str) -> str:
         or num_letters < 2
         or num_words > MAX_NAME_WORDS
         or says_nothing(name)
-        or re.match(r"no\s", name, re.IGNORECASE)  # "no parabens"
+        or re.search(r"^no\s|[\s-]free$", name, re.IGNORECASE)  # "no parabens", "BHT-free"
     ):
         return ""
     return name

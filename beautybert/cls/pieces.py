@@ -10,15 +10,21 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from beautybert.cls.spellings import is_spelled
-from beautybert.cls.words import WORD, headings, word_score, word_table
+from beautybert.cls.words import WORD, headings, word_score
 
 MAY_BEGIN, MAY_END, ITEM = "\x1d", "\x1c", "\x1f"
 MARK = re.compile(
     r"(?P<line>\n)|(?P<comma>[,;])|(?P<bullet>\s?[•●▪◦‣⁃∙・■□◆★✓✔·]\s?)|(?P<bar>\s?[|¦]\s?)"
     r"|(?P<star>(?:(?<=\s)|^)\*\s?|\*(?=\w))|(?P<slash>\s/\s)"
-    r"|(?P<dash>\s[-–]\s?|(?<=\S)-\s|(?:(?<=\n)|^)[-–]\s?)"
-    r"|(?P<colon>:(?!\d))|(?P<stop>[.!?](?=[\s)\]*]|$|[A-Z][a-z]|-\s?[A-Z])|(?<=\))\.(?=[A-Za-z]))"
+    r"|(?P<dash>\s[-–]\s?|(?<=\S)[-–]\s|(?:(?<=\n)|^)[-–]\s?)"
+    r"|(?P<colon>:(?!\d))|(?P<stop>[.!?](?=[\s)\]*]|$|[A-Z][a-z]|-\s?[A-Z])|(?<=\))\.(?=[A-Za-z])"
+    r"|(?<=[A-Z]{3})\.(?=[A-Z]{3}))"
     rf"|(?P<item>{ITEM})|(?P<may>{MAY_BEGIN})|(?P<end>{MAY_END})"
+)
+ABBREVIATION = re.compile(
+    "(?:alc|alt|bis|ci|col|conc|cv|dr|ext|exp|fd|fil|lat|nat|no|nr|rec|spp?|ssp|st|subsp|syn|var"
+    "|veg|vit|vol)",
+    re.IGNORECASE,
 )
 OTHER_SEPARATOR = re.compile(r"[,;\n•●▪·|]|[-–/*]\s")
 OPENING, CLOSING = "([{", ")]}"
@@ -203,18 +209,9 @@ def _locant_commas(text: str) -> set[int]:
 
 
 def _ends_abbreviation(text: str, stop: int) -> bool:
-    """Whether a full stop belongs to a short word that ends no name: Vit. E, No. 33, Rec.
-
-    Extract.
-    """
+    """Whether a full stop belongs to an abbreviation: Vit. E, D&C Red No. 33, Rec. Extract."""
     following = text[stop + 1 : stop + 3].strip()
-    word = re.search(r"(?<![^\W\d_])[^\W\d_]{1,5}$", text[max(stop - 8, 0) : stop])
+    word = re.search(r"(?<![^\W\d_])[^\W\d_]{1,6}$", text[max(stop - 8, 0) : stop])
     if not word or not following:
         return False
-    if following[0].isdigit():
-        return True
-    if text[stop + 1] != " " and len(word[0]) > 3:
-        return False
-    unknown = (0.0, "" if len(word[0]) < 4 else "e")
-    score, position = word_table().get(word[0].casefold(), unknown)
-    return "e" not in position and score > -1.0
+    return following[0] in "(0123456789" or bool(ABBREVIATION.fullmatch(word[0]))

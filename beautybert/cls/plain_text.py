@@ -20,14 +20,20 @@ PLAIN_SIGNS |= dict.fromkeys(map(ord, "\x1c\x1d\x1e\x1f"), " ")  # used as marks
 PLAIN_SIGNS |= {ord("\u3001"): ", ", ord("\u3002"): ". "}
 INVISIBLE = re.compile("[\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad]")
 FOOTNOTE_SIGNS = re.compile("[⁰¹²³⁴-⁹₀-₉†‡™®©℗]")
-# normalize() takes quadratic time for a long run of accents
-ACCENTS = re.compile(
-    "[\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u064b-\u065f\u1ab0-\u1aff\u20d0-\u20ff]{4,}"
+BLOCK_TAGS = re.compile(
+    r"</?(?:br|p|li|div|tr|ul|ol|td|th|dt|dd|h[1-6]|section|option)\b[^<>]{0,200}>"
+    r"|</span>\s?<span\b[^<>]{0,200}>",
+    re.IGNORECASE,
 )
+SUPERSCRIPT = re.compile(r"<sup\b[^<>]{0,200}>[^<>]{0,20}</sup>", re.IGNORECASE)
+TAGS = re.compile(r"<(?:/?[a-z]|!--)[^<>\n]{0,200}>|<[^<>\s]{1,40}>", re.IGNORECASE)
 NUMBER = r"\d{1,9}(?:[.,]\d{1,9}){0,3}"
+QUANTITY = (
+    rf"[<>≤≥~]? ?(?<![\w.,])\.?{NUMBER}\s?(?:-\s?{NUMBER}\s?)?"
+    r"(?:%(?:\s?vol\b\.?)?|ppm|ppb|mg|mcg|[µμ]g|ml|iu|g|(?:fl\.?\s?)?oz)(?!\w)(?:\s?\(?[wv]/[wv]\)?)?"
+)
 AMOUNT = re.compile(
-    rf"[\[(]? ?[<>≤≥~]? ?(?<![\w.,])\.?{NUMBER}\s?(?:-\s?{NUMBER}\s?)?"
-    r"(?:%|ppm|ppb|mg|mcg|[µμ]g|ml|iu|g)(?!\w)(?:\s?\(?[wv]/[wv]\)?)? ?[\])]?|\bq\.\s?s\b\.?",
+    rf"[\[(] ?{QUANTITY} ?[\])]|{QUANTITY}|\bq\.\s?s\b\.?",
     re.IGNORECASE,
 )
 AMOUNT_BEHIND_COLON = re.compile(rf" ?: ?(?:{AMOUNT.pattern})(?= ?(?:[,;\n]|$))", re.IGNORECASE)
@@ -52,24 +58,40 @@ def plain_text(cell: str) -> str:
     text = re.sub(r"&#x?[\da-f]{8,}", " ", text, flags=re.IGNORECASE)
     text = html.unescape(html.unescape(text))
     text = _open_printed_list(text)
-    text = re.sub(r"</?(?:br|p|li|div|tr|ul)\b[^<>]{0,200}>", "\n", text, flags=re.IGNORECASE)
-    text = re.sub(r"<[^<>\n]{1,200}>", " ", text)
-    text = ACCENTS.sub("", FOOTNOTE_SIGNS.sub(" ", text))
+    text = BLOCK_TAGS.sub("\n", SUPERSCRIPT.sub(" ", text))
+    text = TAGS.sub(" ", text)
+    text = _without_piled_accents(FOOTNOTE_SIGNS.sub(" ", text))
     text = unicodedata.normalize("NFKC", text)
     text = INVISIBLE.sub("", text).translate(PLAIN_SIGNS).replace("\\", "/").replace("\x00", " ")
     text = re.sub("\r\n?|[\u2028\u2029\x85\x0b\x0c]", "\n", text)
     text = re.sub(r"(?<=[\w)%])\t(?=[\w(])", " | ", text)
     text = re.sub(r"[^\S\n]+", " ", text)
     text = re.sub("(?<=%)(?=[A-Z])", ", ", text)
+    text = re.sub(r"(?<![\d.,])0 ?% ?(?=[^\W\d_])", "no ", text)
     text = AND.sub(", ", FORMULA_CODE.sub(" ", AMOUNT.sub(" ", AMOUNT_BEHIND_COLON.sub(" ", text))))
     text = HEXANEDIOL.sub("1,2-", BROKEN_LOCANTS.sub(r"\1,", text))
-    text = re.sub(r" +", " ", text)
+    text = re.sub(r"(?<=[(\[]) +", "", re.sub(r" +", " ", text))
     return BROKEN_COLOR.sub(r"\1 ", re.sub(r" ?\n ?", "\n", text)).strip()
 
 
+def _without_piled_accents(text: str) -> str:
+    """At most three accents on a letter: normalize() takes quadratic time for many."""
+    if text.isascii():
+        return text
+    kept, num_accents = [], 0
+    for character in text:
+        num_accents = num_accents + 1 if unicodedata.combining(character) else 0
+        if num_accents < 4:
+            kept.append(character)
+    return "".join(kept)
+
+
 def _open_printed_list(text: str) -> str:
-    """The items of a printed Python or JSON list, on lines of their own."""
-    if not re.match(r"\s*\[\s*['\"]", text) or not text.rstrip().endswith("]"):
+    """The items of a printed Python or JSON list, on lines of their own; of an object, the values.
+
+    A text with anything else outside quotes stays as it is.
+    """
+    if not re.match(r"\s*[\[{]{1,3}\s*['\"]", text) or text.rstrip()[-1] not in "]}":
         return text
     items: list[list[str]] = []
     quote = ""
@@ -84,4 +106,8 @@ def _open_printed_list(text: str) -> str:
             items[-1].append(sign if len(token) == 2 else chr(int(token[2:], 16)))
         elif quote:
             items[-1].append(token)
+        elif re.fullmatch(r"[\s,:\[\]{}]*", token) is None:
+            return text
+        elif token.lstrip().startswith(":") and items:  # what is before is a key
+            items.pop()
     return "\n\n".join("".join(item) for item in items)

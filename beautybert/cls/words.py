@@ -56,8 +56,10 @@ def headings() -> dict[str, re.Pattern]:
             phrases.setdefault(row["meaning"], []).append(
                 re.escape(row["phrase"]).replace(r"\ ", r"\s?")
             )
-    patterns = {meaning: "|".join(found) for meaning, found in phrases.items()}
-    sign = r"[(\[{]?\s?(?:\+\s?/\s?-|±|(?<=\[)\+/(?=:))\s?[)\]}]?\s?:?"
+    longest_first = {meaning: sorted(found, key=len)[::-1] for meaning, found in phrases.items()}
+    patterns = {meaning: "|".join(found) for meaning, found in longest_first.items()}
+    sign = r"\+\s?/\s?[-–]|±|(?<=\[)\+/(?=:)|(?<=[(\[])\+[-–](?=[)\]:\s])"
+    sign = rf"[(\[{{]?\s?(?:{sign})\s?[)\]}}]?\s?:?"
     words = rf"[(\[]?\s?(?<!\w)(?:{patterns['may contain']})(?!\w)\s?[)\]]?\s?:?"
     may_contain = rf"{sign}|{words}"
     return {
@@ -65,6 +67,7 @@ def headings() -> dict[str, re.Pattern]:
             rf"(?:{may_contain})(?:\s?/?\s?(?:{may_contain})){{0,6}}", re.IGNORECASE
         ),
         "list": re.compile(rf"(?:{patterns['list']})(?!\w)[\s:.\-]{{0,3}}(?=\S|$)", re.IGNORECASE),
+        "quality": re.compile(rf"(?<!\w)(?:{patterns['quality']})(?!\w)", re.IGNORECASE),
         "key": re.compile(rf"(?<!\w)(?:{patterns['key']})(?!\w)", re.IGNORECASE),
         "without": re.compile(rf"(?<![\w-])(?:{patterns['without']})(?!\w)", re.IGNORECASE),
     }
