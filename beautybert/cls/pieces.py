@@ -156,7 +156,9 @@ def _mark_numbering(text: str) -> str:
     for match in NUMBERING.finditer(text):
         if int(match[1]) != len(found) + 1 or not outside[match.start()]:
             continue
-        is_start = text[: match.start()].rstrip(" ")[-1:] if not found else ""
+        is_start = (
+            text[max(match.start() - 2, 0) : match.start()].strip(" ")[-1:] if not found else ""
+        )
         if is_start in ("", "\n", ":", ",", "."):
             found.append(match)
     if len(found) < 2:

@@ -30,7 +30,8 @@ TAGS = re.compile(r"<(?:/?[a-z]|!--)[^<>\n]{0,200}>|<[^<>\s]{1,40}>", re.IGNOREC
 NUMBER = r"\d{1,9}(?:[.,]\d{1,9}){0,3}"
 QUANTITY = (
     rf"[<>≤≥~]? ?(?<![\w.,])\.?{NUMBER}\s?(?:-\s?{NUMBER}\s?)?"
-    r"(?:%(?:\s?vol\b\.?)?|ppm|ppb|mg|mcg|[µμ]g|ml|iu|g|(?:fl\.?\s?)?oz)(?!\w)(?:\s?\(?[wv]/[wv]\)?)?"
+    r"(?:%(?:\s?vol\b\.?)?|ppm|ppb|mg|mcg|[µμ]g|ml|iu|g|(?:fl\.?\s?)?oz)(?!\w)"
+    r"(?:\s?\(?[wv]/[wv]\)?)?"
 )
 AMOUNT = re.compile(
     rf"[\[(] ?{QUANTITY} ?[\])]|{QUANTITY}|\bq\.\s?s\b\.?",
