@@ -36,7 +36,10 @@ LOCANTS = re.compile(rf"(?<!\w){LOCANT}(?:,{LOCANT}){{1,6}}(?=-\s?\w)")
 
 @dataclass
 class Piece:
-    """What is between two marks. before, after: the kinds of the marks. mark: the one before it."""
+    """What is between two marks.
+
+    before, after: the kinds of the marks. mark: the first signs of the one before it.
+    """
 
     text: str
     before: str
@@ -68,12 +71,12 @@ def cut(text: str) -> list[Piece]:
             before, mark = kind, match[0]
         elif before == "begin" or kind in ("stop", "colon") or before in ("line", "star"):
             is_line_of_list = before == "line" and kind == "dash"  # "\n- Glycerin\n- Talc"
-            mark = mark + match[0] if before == kind or is_line_of_list else match[0]
+            mark = (mark + match[0])[:20] if before == kind or is_line_of_list else match[0]
             before = kind
             if pieces and not is_line_of_list:
                 pieces[-1].after = kind
         else:  # a comma at the end of a line is a comma
-            mark += match[0]
+            mark = (mark + match[0])[:20]
     pieces.append(Piece(text[start:].strip(), before, "end of cell", mark))
     kept = [piece for piece in pieces if piece.text or piece.before in ("may", "end")]
     return [part for piece in kept for part in _split_glued(piece)]
@@ -85,7 +88,7 @@ def _split_glued(piece: Piece) -> list[Piece]:
     "Glycerin, Phenoxyethanol Please be aware that ...": where the sum of word scores is highest
     from either end, if what is left is clearly prose and the list goes on at the other side.
     """
-    if piece.text.count(" ") < 4:
+    if not 4 <= piece.text.count(" ") < 400:
         return [piece]
     outside = outside_brackets(piece.text)
     words = [word for word in WORD.finditer(piece.text) if outside[word.start()]]
