@@ -4,6 +4,8 @@
         rewrites the three committed files
     python data/make_sample.py --products 1000000 --out p.json
         writes only products, any number, in constant memory; gzipped if the name ends in .gz
+    python data/make_sample.py --shop shop.csv
+        writes only a table of 2,000 rows as a shop might have it, with labels of its own
 
 The files have the columns, types and quirks of the real ones (see data/README.md):
 meta_All_Beauty.json.gz (one JSON object a line), cosmetics.csv, sephora_website_dataset.csv.
@@ -30,6 +32,17 @@ import sample_formulas as tables
 
 SEED = 7
 SAMPLE = Path(__file__).resolve().parent / "sample"
+SHOP_ROWS = 2000
+SHOP_LABELS = {  # of --shop, and the product type of each
+    "hair wash": "Shampoo",
+    "hair rinse": "Conditioner",
+    "day & night cream": "Moisturizers",
+    "sun care": "Face Sunscreen",
+    "lip colour": "Lipstick",
+    "nail colour": "Nail",
+    "scent": "Perfume",
+    "shower": "Body Wash & Shower Gel",
+}
 
 Type = namedtuple("Type", "category area nouns forms needs uses actives sizes")
 Product = namedtuple(
@@ -617,6 +630,16 @@ def cosmetics_rows(rng, brands, made):
     ]
 
 
+def shop_rows(rng, brands):
+    """Rows of title, inci, category; in one of twenty the list or the title is missing."""
+    for _ in range(SHOP_ROWS):
+        label = pick(rng, list(SHOP_LABELS))
+        p = draw_product(rng, brands, SHOP_LABELS[label])
+        cell = ingredient_text(rng, draw_formula(rng, SHOP_LABELS[label], p.actives), p.brand)
+        missing = rng.random()
+        yield ["" if missing < 0.02 else title_of(rng, p), "" if missing > 0.97 else cell, label]
+
+
 def write_csv(path, header, rows, encoding, line_end):
     """Write a comma-separated header and rows."""
     buffer = io.StringIO()
@@ -655,9 +678,13 @@ def main(arguments=None):
     parser.add_argument(
         "--out", metavar="FILE", help="file for --products; gzipped if it ends in .gz"
     )
+    parser.add_argument("--shop", metavar="FILE", help="write only a shop's table")
     parser.add_argument("--seed", type=int, default=SEED, help=f"default {SEED}")
     args = parser.parse_args(arguments)
-    if args.products is None and args.out is None:
+    if args.shop:
+        rows = shop_rows(random.Random(args.seed), BRANDS[:150])
+        write_csv(Path(args.shop), "title,inci,category", rows, "utf-8", "\n")
+    elif args.products is None and args.out is None:
         write_sample(seed=args.seed)
     elif args.products is None or args.out is None:
         parser.error("--products and --out go together")

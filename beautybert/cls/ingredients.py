@@ -1,9 +1,10 @@
 """A raw ingredient cell, as pages print it -> a clean list of ingredient names.
 
-    python -m beautybert.cls.ingredients --input products.csv --column ingredients
+    python -m beautybert.cls.ingredients --input products.csv
 
-shows what is read in each cell, and what is left out as no ingredient. Without --input it reads
-standard input, a cell a line.
+shows what is read in each cell, and what is left out as no ingredient. The column is found by its
+header, or named as `--columns ingredients=COLUMN`. Without --input it reads standard input, a cell
+a line.
 
 The cell is cut at every mark that could separate (pieces.py). Each piece is scored by its words:
 how much likelier they are in a name of the CosIng inventory than in ordinary prose (words.py). The
@@ -25,10 +26,10 @@ from itertools import accumulate
 import pandas as pd
 
 from beautybert.cls.best_path import HARD, find_list
-from beautybert.cls.csv_files import read_table
 from beautybert.cls.pieces import OPENING, Piece, cut, matching_brackets, outside_brackets
 from beautybert.cls.plain_text import plain_text, says_nothing
 from beautybert.cls.spellings import canonical_name, is_spelled, normalize_key
+from beautybert.cls.table_files import TableFile, find_columns, first_cell, parse_columns
 from beautybert.cls.words import WORD, headings, word_score, word_table
 from beautybert.training import options
 from beautybert.training.options import option
@@ -351,8 +352,8 @@ def _drop_lone_brackets(name: str) -> str:
 class ReadConfig:
     """The options of python -m beautybert.cls.ingredients."""
 
-    input: str | None = option(None, "CSV table; without it, standard input, a cell a line")
-    column: str = option("ingredients", "the column of --input with the cells")
+    input: str | None = option(None, "table; without it, standard input, a cell a line")
+    columns: tuple[str, ...] = option((), "column of --input with the cells, as ingredients=inci")
 
 
 def main(config: ReadConfig) -> None:
@@ -361,7 +362,9 @@ def main(config: ReadConfig) -> None:
         sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
         cells: Iterable[object] = (line.rstrip("\n") for line in sys.stdin)
     else:
-        cells = read_table(config.input, [config.column])[config.column]
+        table = TableFile(config.input)
+        found_columns = find_columns(table, parse_columns(config.columns), ["ingredients"])
+        cells = (first_cell(row, found_columns["ingredients"]) for row in table)
     number = 0
     for number, cell in enumerate(cells, start=1):
         found = parse_ingredients(cell)

@@ -17,9 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from beautybert.cls import ingredients as reader
-from beautybert.cls.csv_files import read_table
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.spellings import normalize_key
+from beautybert.cls.table_files import TableFile, find_columns, first_cell
 from tests.conftest import ROOT, SAMPLE
 
 LISTS = [
@@ -325,10 +325,12 @@ REAL_TABLES = Path(os.environ.get("BEAUTYBERT_TABLES", ROOT.parent / "shared" / 
 )
 def test_a_hundred_real_cells_give_the_names_that_a_person_reads_in_them():
     """right_names.jsonl: cells drawn at random, 48 of them not plain lists, checked one by one."""
-    cells = {
-        "cosmetics": read_table(REAL_TABLES / "cosmetics.csv", ())["Ingredients"],
-        "sephora": read_table(REAL_TABLES / "sephora_website_dataset.csv", ())["ingredients"],
-    }
+    files = {"cosmetics": "cosmetics.csv", "sephora": "sephora_website_dataset.csv"}
+    cells = {}
+    for source, file in files.items():
+        table = TableFile(REAL_TABLES / file)
+        indices = find_columns(table, {})["ingredients"]
+        cells[source] = [first_cell(row, indices) for row in table]
     right, found, both = Counter(), Counter(), Counter()
     lines = Path(__file__).with_name("right_names.jsonl").read_text(encoding="utf-8").splitlines()
     for line in lines:
@@ -485,8 +487,13 @@ def test_the_reader_reads_tables_as_training_does_and_says_what_is_wrong(tmp_pat
     table.write_bytes('ingredients\n"Eau, Huile de Noyau, Glyc\u00e9rine"\n'.encode("cp1252"))
     reader.main(reader.ReadConfig(input=str(table)))
     assert "Glyc\u00e9rine" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="no column inci; it has ingredients"):
-        reader.main(reader.ReadConfig(input=str(table), column="inci"))
+    with pytest.raises(ValueError, match="no column 'liste' for ingredients; it has 'ingredients'"):
+        reader.main(reader.ReadConfig(input=str(table), columns=("ingredients=liste",)))
+    table.write_text("id;liste\n1;Water, Mica\n")
+    with pytest.raises(ValueError, match="name one with --columns ingredients=COLUMN"):
+        reader.main(reader.ReadConfig(input=str(table)))
+    reader.main(reader.ReadConfig(input=str(table), columns=("ingredients=liste",)))
+    assert "Mica" in capsys.readouterr().out
     table.write_text("ingredients\n")
     reader.main(reader.ReadConfig(input=str(table)))
     assert capsys.readouterr().err == "no cells\n"

@@ -1,0 +1,387 @@
+"""A table in a file -> rows of text cells, and which of its columns hold what.
+
+Read are CSV (commas, semicolons or tabs), JSON lines (an object a line), both also gzipped, and
+parquet. Rows come one at a time, so a table of any length needs no more memory than its longest
+row; only parquet is read whole. What the cells mean is settled in products.py and ingredients.py.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pandas as pd
+
+SEPARATORS = (",", ";", "\t")
+ENCODINGS = ("utf-8", "cp1252", "latin-1")  # the last one decodes anything
+JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
+ENDINGS = (".csv", ".tsv", ".txt", *JSON_ENDINGS, ".parquet")
+MAX_CELL = 2**31 - 1  # characters; csv's own limit is 131,072
+CHUNK = 1 << 20  # bytes
+NOT_TEXT = {
+    b"PK\x03\x04": "an Excel workbook or another zip archive",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"%PDF": "a PDF",
+    b"PAR1": "parquet under another ending than .parquet",
+    b"\x1f\x8b": "gzip under another ending than .gz",
+}
+END = "\0"  # a line behind the last one; text with NUL characters is refused before
+
+# what each column may be called; the first that a table has is taken
+HEADERS = {
+    "label": ("label", "category"),
+    "ingredients": ("ingredients", "inci", "ingredient list", "ingredients list", "inci list"),
+    "name": ("name", "product name", "title", "product title", "product"),
+    "brand": ("brand", "brand name", "maker", "manufacturer"),
+    "split": (),  # never found by its header
+}
+ROLES = tuple(HEADERS)
+# of product_info.csv, where there is no other label: the finest level that a row has
+LABEL_LEVELS = ("tertiary category", "secondary category", "primary category")
+
+
+class TableFile:
+    """A table: its `columns`, and when iterated, its rows as lists of as many text cells.
+
+    A missing cell is ''. A row is what is between two line ends outside quotes. An empty line is a
+    row with an empty cell in a table of one column, and no row in a wider one. num_short: how many
+    rows of the last iteration had fewer cells than there are columns.
+
+    ValueError for a file that is missing, empty, no table, or has a column twice; when iterated,
+    for a row with more cells than columns and for what is no CSV or JSON, with the line.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.num_short = 0
+        self._ending = _ending(self.path)
+        self._encoding, self._separator = "", ","
+        self._frame: pd.DataFrame | None = None
+        with _errors_named(self.path):
+            self.columns = self._open()
+        if not self.columns:
+            raise ValueError(f"{self.path} is empty")
+        twice = [
+            name for name, n in Counter(map(str.strip, self.columns)).items() if name and n > 1
+        ]
+        if twice:
+            raise ValueError(f"{self.path} has columns of the same name: {listed(twice)}")
+        self._indices: dict[str, list[int]] = defaultdict(list)  # of each header, however written
+        for index, column in enumerate(self.columns):
+            self._indices[_header_key(column)].append(index)
+
+    def _open(self) -> list[str]:
+        """The columns; settles how the file is read."""
+        if self.path.is_dir():
+            raise ValueError(f"{self.path} is a folder, no table")
+        if not self.path.exists():
+            raise ValueError(f"{self.path}: no such file")
+        if not self.path.is_file():
+            raise ValueError(f"{self.path} is no file that can be read twice; save it as one")
+        if self._ending == ".parquet":
+            self._frame = _read_parquet(self.path)
+            return [str(column) for column in self._frame.columns]
+        self._encoding = _find_encoding(self.path)
+        if self._ending in JSON_ENDINGS:
+            objects = _json_lines(self.path, self._encoding)
+            return list(dict.fromkeys(key for found in objects for key in found))
+        headers = {separator: self._header(separator) for separator in SEPARATORS}
+        self._separator = max(SEPARATORS, key=lambda separator: len(headers[separator]))
+        return headers[self._separator]
+
+    def _header(self, separator: str) -> list[str]:
+        """The first row that is not blank; empty if there is none."""
+        records = _csv_records(self.path, self._encoding, separator)
+        return next((cells for _, cells in records if not _is_blank(cells)), [])
+
+    def __iter__(self) -> Iterator[list[str]]:
+        self.num_short = 0
+        with _errors_named(self.path):
+            if self._frame is not None:
+                for values in self._frame.itertuples(index=False, name=None):
+                    yield [_cell_text(value) for value in values]
+            elif self._ending in JSON_ENDINGS:
+                for found in _json_lines(self.path, self._encoding):
+                    yield [_cell_text(found.get(column)) for column in self.columns]
+            else:
+                yield from self._csv_rows()
+
+    def _csv_rows(self) -> Iterator[list[str]]:
+        """The rows below the header, each with a cell for each column."""
+        width = len(self.columns)
+        records = _csv_records(self.path, self._encoding, self._separator)
+        for _, cells in records:
+            if not _is_blank(cells):
+                break  # the header
+        for line, cells in records:
+            if len(cells) == width:
+                yield cells
+            elif len(cells) > width:
+                if any(map(str.strip, cells[width:])):
+                    raise ValueError(
+                        f"{self.path}, line {line}: {len(cells):,} cells, but the header has "
+                        f"{width:,}; a cell with {_shown(self._separator)} in it must be in quotes"
+                    )
+                yield cells[:width]
+            elif width == 1 or not _is_blank(cells):
+                self.num_short += width > 1
+                yield cells + [""] * (width - len(cells))
+
+    def is_header(self, row: Sequence[str]) -> bool:
+        """Whether a row is the header once more, as where tables were put together."""
+        if row[0].strip() != self.columns[0].strip():
+            return False
+        return [cell.strip() for cell in row] == [column.strip() for column in self.columns]
+
+    def index_of(self, column: str) -> int | None:
+        """The index of a column, without regard to case, spaces, hyphens and underscores.
+
+        None if there is none, ValueError if there are two and neither is spelled just so.
+        """
+        indices = self._indices.get(_header_key(column), [])
+        exact = [index for index in indices if self.columns[index].strip() == column.strip()]
+        found = exact or indices
+        if len(found) > 1:
+            names = listed(self.columns[i] for i in found)
+            raise ValueError(f"{self.path} has more than one column {_shown(column)}: {names}")
+        return found[0] if found else None
+
+
+# ---- columns -----------------------------------------------------------------------------------
+
+
+def parse_columns(options: Sequence[str]) -> dict[str, str]:
+    """--columns label=category name=title -> {"label": "category", "name": "title"}.
+
+    ValueError for a role that is none of `ROLES` or is given twice, and a column given twice.
+    """
+    columns: dict[str, str] = {}
+    for option in options:
+        role, equals, column = (part.strip() for part in option.partition("="))
+        if not equals or not column:
+            raise ValueError(f"--columns {_shown(option)}: give role=COLUMN, as label=category")
+        if role not in ROLES:
+            raise ValueError(f"--columns {_shown(option)}: the roles are {', '.join(ROLES)}")
+        if role in columns:
+            raise ValueError(f"--columns names the {role} column twice")
+        if _header_key(column) in map(_header_key, columns.values()):
+            raise ValueError(f"--columns gives two roles to the column {_shown(column)}")
+        columns[role] = column
+    return columns
+
+
+def find_columns(
+    table: TableFile, given: Mapping[str, str], needed: Sequence[str] = ()
+) -> dict[str, tuple[int, ...]]:
+    """The column of each of `ROLES` that the table has: as given, else by `HEADERS`.
+
+    A label may have several columns, the finest first (`first_cell`). ValueError for a given column
+    that is not there, and for a needed role without a column.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for role, column in given.items():
+        index = table.index_of(column)
+        if index is None:
+            raise ValueError(
+                f"{table.path} has no column {_shown(column)} for {role}; it has "
+                f"{listed(table.columns)}"
+            )
+        found[role] = (index,)
+    taken = [index for indices in found.values() for index in indices]
+    for role, headers in HEADERS.items():
+        if role not in found:
+            indices = _indices(table, headers, taken)[:1]
+            if role == "label" and not indices:
+                indices = _indices(table, LABEL_LEVELS, taken)
+            if indices:
+                found[role] = tuple(indices)
+    for role in needed:
+        if role not in found:
+            raise ValueError(
+                f"{table.path} has no column that is known to hold the {role}; name one with "
+                f"--columns {role}=COLUMN. It has {listed(table.columns)}"
+            )
+    return found
+
+
+def first_cell(row: Sequence[str], indices: Iterable[int]) -> str:
+    """The first of some cells of a row that is not blank; '' if none is."""
+    return next((row[index] for index in indices if row[index].strip()), "")
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names for a message, no more of them and no longer than fit a few lines."""
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(_shown, names[:most])) + more
+
+
+def _indices(table: TableFile, headers: Sequence[str], taken: Sequence[int]) -> list[int]:
+    """The columns with some headers, in their order, without those that are taken."""
+    indices = [table.index_of(header) for header in headers]
+    return [index for index in indices if index is not None and index not in taken]
+
+
+def _header_key(header: str) -> str:
+    """Equal for headers that differ in case, spaces, hyphens and underscores."""
+    return re.sub(r"[\s_-]+", "", header.casefold())
+
+
+def _shown(text: str) -> str:
+    """A text from a file, in quotes and short, without signs that a terminal would act on."""
+    text = text.strip() or text
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+# ---- files -------------------------------------------------------------------------------------
+
+
+def _ending(path: Path) -> str:
+    """The ending that says what is in a file: .jsonl of products.jsonl.gz."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def table_name(path: str | Path) -> str:
+    """The file's name without its ending."""
+    name = Path(path).name
+    name = name[: -len(".gz")] if name.lower().endswith(".gz") else name
+    return Path(name).stem if _ending(Path(path)) in ENDINGS else name
+
+
+@contextmanager
+def _errors_named(path: Path) -> Iterator[None]:
+    """What the system and the decoders refuse becomes a ValueError of one line with the path."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} is no complete gzip file: {error}") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A file's bytes, unzipped, behind the byte-order mark of UTF-8."""
+    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rb") as file:
+        if file.read(3) != codecs.BOM_UTF8:
+            file.seek(0)
+        yield file
+
+
+@contextmanager
+def _opened_text(path: Path, encoding: str, newline: str) -> Iterator[io.TextIOWrapper]:
+    """A file's text, a line at a time; newline: as for `open`."""
+    with _opened(path) as file, io.TextIOWrapper(file, encoding, newline=newline) as text:
+        yield text
+
+
+def _find_encoding(path: Path) -> str:
+    """UTF-16 where a mark says so, else the first of `ENCODINGS` that decodes the whole file.
+
+    ValueError for a file that is no text.
+    """
+    with _opened(path) as file:
+        start = file.read(4)
+    for magic, kind in NOT_TEXT.items():
+        if start.startswith(magic):
+            raise ValueError(f"{path} is {kind}, no CSV; open it and save it as CSV (UTF-8)")
+    is_utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if is_utf16 else ENCODINGS:
+        try:
+            has_nul = any("\0" in text for text in _decoded(path, encoding))
+        except UnicodeDecodeError:
+            continue
+        if not has_nul:
+            return encoding
+        break
+    raise ValueError(f"{path} is no text; save it as CSV (UTF-8)")
+
+
+def _decoded(path: Path, encoding: str) -> Iterator[str]:
+    """A file's text, a chunk at a time."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with _opened(path) as file:
+        while chunk := file.read(CHUNK):
+            yield decoder.decode(chunk)
+    yield decoder.decode(b"", final=True)
+
+
+def _csv_records(path: Path, encoding: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the number of its first line, the header's too.
+
+    ValueError for a quote that is never closed: it would hide the rest of the file.
+    """
+    csv.field_size_limit(MAX_CELL)
+    with _opened_text(path, encoding, newline="") as file:
+        reader = csv.reader(chain(file, [END]), delimiter=separator)
+        line = 1
+        try:
+            for cells in reader:
+                if cells == [END]:
+                    return
+                if cells and cells[-1].endswith(END):
+                    raise ValueError(f"{path}, line {line}: a quote is opened and never closed")
+                yield line, cells
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+
+
+def _is_blank(cells: Sequence[str]) -> bool:
+    """Whether a record is a line with nothing in it, not even a separator."""
+    return not cells or (len(cells) == 1 and not cells[0].strip())
+
+
+def _json_lines(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
+    """The object of each line; numbers as they are printed. Blank lines are none."""
+    decoder = json.JSONDecoder(
+        parse_int=str, parse_float=str, parse_constant=lambda name: None, strict=False
+    )
+    with _opened_text(path, encoding, newline="\n") as file:
+        for line, text in enumerate(file, start=1):
+            if not text.strip():
+                continue
+            try:
+                found = decoder.decode(text)
+            except (ValueError, RecursionError) as error:
+                what = getattr(error, "msg", "nested too deep").removesuffix(" starting at")
+                raise ValueError(f"{path}, line {line} is no JSON: {what}") from None
+            if not isinstance(found, dict):
+                raise ValueError(f"{path}, line {line}: a JSON object was expected there")
+            yield found
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except ImportError:
+        raise ValueError(
+            f"{path}: parquet needs the package pyarrow: pip install pyarrow"
+        ) from None
+    except (ValueError, TypeError):
+        raise ValueError(f"{path} is no readable parquet file") from None
+
+
+def _cell_text(value: Any) -> str:
+    """A value of JSON or parquet as text: '' for null; a list as JSON, one of one text as this."""
+    if isinstance(value, str):  # half of a surrogate pair could not be written again
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | dict | tuple):
+        if len(value) == 1 and isinstance(value, list) and isinstance(value[0], str):
+            return _cell_text(value[0])
+        return _cell_text(json.dumps(value, ensure_ascii=False, default=str)) if value else ""
+    return "" if pd.isna(value) else str(value)
