@@ -1,17 +1,18 @@
-"""Fine-tune BERT to say from its ingredient list what kind of product a cosmetic is.
+"""Fine-tune BERT to say what kind of product a cosmetic is, from its name and ingredient list.
 
     python train_cls.py                                      # CPU, the sample in data/, a minute
-    python train_cls.py --cosmetics data/cosmetics.csv --sephora data/sephora_website_dataset.csv \\
-        --init runs/beauty --out runs/categories                               # one GPU
+    python train_cls.py --data data/cosmetics.csv data/sephora_website_dataset.csv \\
+        --init runs/beauty --out runs/categories             # one GPU
     torchrun --nproc-per-node 8 train_cls.py ...             # 8 GPUs: the same flags and
                                                              # --micro-batch-size 2
 
 It writes to --out: the best model so far in Hugging Face layout, labels.json, run.json,
 metrics.jsonl, splits.csv, train_lists.txt (what pretraining may read), checkpoints/; at the end
-report.json, predictions_test.csv, confusion.csv and, with the `plots` extra, pictures.
+report.json, predictions of the test split, confusion.csv and, with the `plots` extra, pictures.
 `python -m beautybert.predict` uses the folder. train_mlm.py goes through the same phases.
 
-Letters: N tokens in a micro-batch, B documents in it, C classes.
+Letters: N tokens in a micro-batch, B documents in it, P products with two of them, M = B + P
+targets, C classes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import math
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch.nn import CrossEntropyLoss
@@ -28,7 +30,15 @@ from torch.nn.utils import clip_grad_norm_
 
 from beautybert.bert import model as bert_model
 from beautybert.bert import pretrained, wordpiece
-from beautybert.cls import batches, classifier, products, report, splits
+from beautybert.cls import (
+    batches,
+    classifier,
+    finetuning,
+    products,
+    report,
+    splits,
+    table_files,
+)
 from beautybert.training import (
     checkpoints,
     distributed,
@@ -41,53 +51,48 @@ from beautybert.training import (
 )
 from beautybert.training.options import option
 
-SAMPLE = "data/sample/"
+SAMPLE = ("data/sample/cosmetics.csv", "data/sample/sephora_website_dataset.csv")
 
 
 @dataclass(frozen=True)
 class ClsConfig:
     """The options of train_cls.py; a `group` opens a section of --help."""
 
-    cosmetics: str = option(
-        SAMPLE + "cosmetics.csv", "table with the columns Label, Brand, Ingredients", group="data"
+    RENAMED: ClassVar = dict.fromkeys(("cosmetics", "sephora"), "--data TABLE [TABLE ...]")
+
+    data: tuple[str, ...] = option(
+        SAMPLE, "tables of labelled products: csv, tsv, jsonl, parquet; .gz too", group="data"
     )
-    sephora: str = option(
-        SAMPLE + "sephora_website_dataset.csv", "table with category, brand, ingredients"
-    )
+    columns: tuple[str, ...] = option((), "label=COL name=COL ..., where headers do not tell")
+    inputs: tuple[str, ...] = option((), "name, ingredients or both [what the tables have]")
     label_table: str | None = option(None, "table that merges and groups labels [the package's]")
     labels: str = option(
         "full", "labels as in the files, redundant ones merged, families", choices=products.SCHEMES
     )
-    min_per_label: int = option(5, "lists that a label must have", gt=0)
+    min_per_label: int = option(5, "products that a label must have", gt=0)
     split: str = option("list", "what is never in two splits", choices=splits.SPLIT_BY)
     split_seed: int = option(0, "seed of the split, the same for all --labels", ge=0)
-    max_length: int = option(
-        256, "tokens of the longest list, [CLS] and [SEP] included", ge=5, le=65_536
-    )
+    max_length: int = option(256, "tokens of the longest document", ge=5, le=65_536)
+    describe: bool = option(False, "say what is in the tables, write the splits, train nothing")
 
     init: str = option("scratch", "checkpoint folder, hub name, or scratch", group="model")
     size: str = option("tiny", "size of a model from scratch", choices=tuple(bert_model.SIZES))
-    vocab_size: int = option(
-        2000, "tokens that a model from scratch learns from the lists", gt=0, le=1_000_000
-    )
-    head: str = option("wide", "classifier head on the encoder", choices=bert_model.HEADS)
+    vocab_size: int = option(2000, "tokens to learn from scratch", gt=0, le=1_000_000)
+    head: str = option("mlp", "classifier head on the encoder", choices=bert_model.HEADS)
     dropout: float | None = option(None, "dropout of hidden states [the model's own]", ge=0, le=1)
 
     batch_size: int = option(
-        16, "lists of one optimizer step over all ranks", gt=0, le=1_000_000, group="batch"
+        16, "products of one optimizer step over all ranks", gt=0, le=1_000_000, group="batch"
     )
-    micro_batch_size: int = option(16, "lists of one forward pass on one rank", gt=0, le=1_000_000)
+    micro_batch_size: int = option(16, "products of one forward pass", gt=0, le=1_000_000)
     ingredient_dropout: float = option(
         0.2, "share of a training list's ingredients that are left out", ge=0, lt=1
     )
-    class_weights: bool = option(False, "weigh labels by the inverse of their frequency")
 
     epochs: float = option(
-        6.0, "passes over the training lists", gt=0, le=1_000_000, group="optimization"
+        6.0, "passes over the training products", gt=0, le=1_000_000, group="optimization"
     )
-    max_steps: int | None = option(
-        None, "optimizer steps; 0: evaluate and export", ge=0, instead_of="epochs"
-    )
+    max_steps: int | None = option(None, "steps; 0: no training", ge=0, instead_of="epochs")
     lr: float | None = option(None, "peak rate of the top layer [2e-4, from scratch 1e-3]", gt=0)
     head_factor: float = option(5.0, "factor on --lr for the new classifier layers", gt=0)
     layer_decay: float = option(0.95, "factor on --lr for each layer further down", gt=0, le=1)
@@ -120,12 +125,6 @@ def conflicts(config: ClsConfig, world_size: int) -> list[str]:
     problems = options.not_a_multiple(
         "batch_size", batch, "micro_batch_size", micro_batch, world_size
     )
-    defaults = ClsConfig()
-    if (config.cosmetics == defaults.cosmetics) != (config.sephora == defaults.sephora):
-        problems.append(
-            "--cosmetics and --sephora go together: with one of them alone the other would be the "
-            "generated sample"
-        )
     if config.tensorboard:
         problems += options.missing_extra("tensorboard")
     return problems
@@ -151,17 +150,18 @@ def main(config: ClsConfig) -> dict:
     runlog.check_folder(out, config.resume, ranks)
 
     # ==== data ================================================================================
-    table, counts = products.read_products(config.cosmetics, config.sephora, config.label_table)
+    table, counts = products.read_products(config.data, table_files.parse_columns(config.columns))
     all_splits = splits.split_products(table, config.split, config.split_seed)
-    names = products.read_label_map(config.label_table, config.labels)
-    by_split, counts = products.apply_label_scheme(all_splits, names, config.min_per_label, counts)
+    wanted = (config.inputs, config.labels, config.label_table, config.min_per_label)
+    by_split, counts = products.select(all_splits, *wanted, counts)
+    ranks.print0(f"products: {counts}", splits.check_no_overlap(by_split, config.split))
+    if config.describe:
+        return report.write_splits(out, by_split, all_splits["train"], ranks, describe=True)
     checkpoint = pretrained.resolve(config.init)  # None: start from scratch
     splits.check_no_leakage(checkpoint, [*by_split["valid"], *by_split["test"]])
-    tokenizer = wordpiece.load_or_learn(
-        checkpoint or runlog.resumed(out, config.resume),
-        products.texts(by_split["train"]),
-        config.vocab_size,
-    )
+    source = checkpoint or runlog.resumed(out, config.resume)
+    texts = products.texts(by_split["train"])
+    tokenizer = wordpiece.load_or_learn(source, texts, config.vocab_size)
     bert_config = pretrained.config_for(checkpoint, config.size, tokenizer, config.max_length)
     data = batches.ClsBatches(
         by_split,
@@ -170,30 +170,29 @@ def main(config: ClsConfig) -> dict:
         micro_batch_size=config.micro_batch_size,
         max_length=config.max_length,
         ingredient_dropout=config.ingredient_dropout,
-        class_weights=config.class_weights,
         seed=config.seed,
     )
     total_steps = data.steps(config.epochs) if config.max_steps is None else config.max_steps
     eval_interval = config.eval_interval or data.steps(epochs=1)
-    ranks.print0(f"products: {counts}", splits.check_no_overlap(by_split, config.split))
     ranks.print0(data.summary(ranks.world_size, total_steps))
 
     # ==== model ===============================================================================
     torch.manual_seed(config.seed)
     torch.set_float32_matmul_precision("high")
     bert_config = bert_config.with_dropout(config.dropout)
-    model, load_report = classifier.start(checkpoint, bert_config, data.labels, config.head)
+    model, load_report = finetuning.start(checkpoint, bert_config, data.labels, config.head)
     model.to(ranks.device).train()
+    answering = classifier.Classifier.unfinished(model, data, config.label_table)
     ranks.print0(load_report, bert_model.describe(model, ranks.device, amp.dtype))
 
     # ==== optimizer ===========================================================================
     ranks.init_process_group()
     peak_lr = config.lr or (1e-3 if checkpoint is None else 2e-4)
-    lr_factor = classifier.LrFactor(bert_config, config.layer_decay, config.head_factor)
+    lr_factor = finetuning.LrFactor(bert_config, config.layer_decay, config.head_factor)
     optimizer = optim.make_optimizer(model, peak_lr, config.weight_decay, lr_factor)
     scaler = amp.grad_scaler()
     guard = precision.FiniteGuard(optimizer, scaler)
-    criterion = CrossEntropyLoss(reduction="none", label_smoothing=config.label_smoothing)
+    criterion = CrossEntropyLoss(reduction="sum", label_smoothing=config.label_smoothing)
 
     # ==== resume ==============================================================================
     progress = Progress()
@@ -202,22 +201,22 @@ def main(config: ClsConfig) -> dict:
     saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks)
     if config.resume:
         progress = Progress(**saver.resume())
-    if progress.best and not classifier.is_exported(out, progress.best["checksum"]):
+    if progress.best and not finetuning.is_exported(out, progress.best["checksum"]):
         progress.best = {}  # better weights took its place; this run will come to them again
 
     # ==== run folder ==========================================================================
     log = runlog.RunLog(out, progress.step, total_steps, config.tensorboard, ranks)
-    log.write_run_json(options.to_dict(config), data.metadata(counts))
+    log.write_run_json(options.to_dict(config) | {"inputs": data.inputs}, data.metadata(counts))
+    report.write_splits(out, by_split, all_splits["train"], ranks)
     if ranks.is_main:
         wordpiece.write(tokenizer, out, bert_config.max_position_embeddings)
-        report.write_splits(out, by_split, data.labels, all_splits["train"])
     ddp_model = DDP(model, gradient_as_bucket_view=True) if ranks.world_size > 1 else model
 
     # ==== loop ================================================================================
     if not progress.valid or (progress.step >= total_steps and not progress.best):
         progress.valid = evaluate(model, data, ranks, progress.step)
         log.validation(progress.valid)
-        keep_best(progress, config.select_by, out, model, data, ranks)
+        keep_best(progress, config.select_by, answering, out, ranks)
     log.start_clock(progress.tokens)
     with distributed.deferred_signals() as signals, log.profiler(config.profile) as profiler:
         for step in range(progress.step + 1, total_steps + 1):
@@ -231,9 +230,8 @@ def main(config: ClsConfig) -> dict:
             lr = optim.learning_rate(step, total_steps, peak_lr, config.warmup, config.schedule)
             optim.set_learning_rate(optimizer, lr)
 
-            # The loss of a step is the weighted sum over all its lists / their weights, however the
-            # batch is cut. DDP averages gradients over ranks, so each rank multiplies by
-            # world_size.
+            # Targets are documents, and the summed logits of a product's two. The loss of a step is
+            # the sum over all of them / their number; DDP averages over ranks, hence world_size.
             loss_factor = ranks.world_size / num_targets
             loss_sum = torch.zeros((), dtype=torch.float64, device=ranks.device)
             for micro_batch in micro_batches:
@@ -243,8 +241,8 @@ def main(config: ClsConfig) -> dict:
                 torch.manual_seed(seeding.seed_of(*key))  # so a resume drops the same
                 with amp.autocast():
                     logits = ddp_model(*batch.inputs)  # (B, C)
-                    losses = criterion(logits.float(), batch.target_ids)  # (B,)
-                    loss = (losses * batch.weights).sum()
+                    pair_logits = logits[batch.pairs].sum(1)  # (P, C)
+                    loss = criterion(torch.cat([logits, pair_logits]).float(), batch.target_ids)
                 scaler.scale(loss * loss_factor).backward()
                 loss_sum += loss.detach()
 
@@ -271,7 +269,7 @@ def main(config: ClsConfig) -> dict:
                 if should_evaluate:
                     progress.valid = evaluate(model, data, ranks, step)
                     log.validation(progress.valid)
-                    keep_best(progress, config.select_by, out, model, data, ranks)
+                    keep_best(progress, config.select_by, answering, out, ranks)
                 if should_save:
                     saver.save(asdict(progress))
                 profiler.step()
@@ -282,16 +280,17 @@ def main(config: ClsConfig) -> dict:
 
     # ==== export ==============================================================================
     classifier.load_exported(model, out)
-    valid_logits = compute_logits(model, data, "valid", ranks)
-    test_logits = compute_logits(model, data, "test", ranks)
-    result = report.judge(data, valid_logits, test_logits, progress.best, ranks)
-    result |= {"labels": config.labels, "split": config.split}
-    log.test(progress.step, result)
-    if ranks.is_main:
-        classifier.save(out, model, data.labels, result["temperature"], config.max_length)
-        log.info(report.write(out, data, result, test_logits))
+    logits = {split: compute_logits(model, data, split, ranks) for split in ("valid", "test")}
+    if not ranks.is_main:
+        return {}
+    finished = answering.with_pool(data, logits["valid"])
+    finished.save(out)
+    facts = {"best": progress.best, "labels": config.labels, "split": config.split}
+    result = report.judge(data, finished, logits["test"], facts)
+    log.test(progress.step, result.scores)
+    log.info(report.write(out, data, result))
     log.finish()
-    return result
+    return result.scores
 
 
 @torch.no_grad()
@@ -300,19 +299,18 @@ def compute_logits(
     data: batches.ClsBatches,
     split: str,
     ranks: distributed.Ranks,
-) -> torch.Tensor:
-    """fp32 logits of a split's examples (examples, C), on every rank: each computes its share.
+) -> dict[str, torch.Tensor]:
+    """fp32 logits of a split's products (products, C) by input, 0 where one is missing.
 
-    The batches do not depend on the ranks.
+    On every rank: each computes its share. The batches do not depend on the ranks.
     """
     model.eval()
-    shape = (len(data.examples[split]), len(data.labels))
+    shape = (len(products.INPUTS), len(data.examples[split]), len(data.labels))
     logits = torch.zeros(shape, dtype=torch.float64, device=ranks.device)
-    for indices, micro_batch in data.eval_batches(split, ranks):
-        batch = micro_batch.to(ranks.device)
-        logits[indices] = model(*batch.inputs).double()
+    for input_indices, indices, packed in data.eval_batches(split, ranks):
+        logits[input_indices, indices] = model(*packed.to(ranks.device)).double()
     model.train()
-    return ranks.sum(logits).cpu()
+    return dict(zip(products.INPUTS, ranks.sum(logits).cpu(), strict=True))
 
 
 def evaluate(
@@ -321,8 +319,11 @@ def evaluate(
     ranks: distributed.Ranks,
     step: int,
 ) -> dict:
-    """Loss, accuracy, top-3 accuracy and macro-F1 on the validation lists."""
-    logits = compute_logits(model, data, "valid", ranks)
+    """Loss, accuracy, top-3 accuracy and macro-F1 of the validation products.
+
+    Their logits are the sums of their documents', before any pool is fitted.
+    """
+    logits = torch.stack(list(compute_logits(model, data, "valid", ranks).values())).sum(0)
     scores = metrics.classification_metrics(logits, data.target_ids("valid"), data.labels)
     return {"step": step, **{name: scores[name] for name in metrics.CLASSIFICATION_SCORES}}
 
@@ -330,9 +331,8 @@ def evaluate(
 def keep_best(
     progress: Progress,
     select_by: str,
+    answering: classifier.Classifier,
     out: Path,
-    model: bert_model.BertForSequenceClassification,
-    data: batches.ClsBatches,
     ranks: distributed.Ranks,
 ) -> None:
     """Export the weights if the last evaluation is the best so far."""
@@ -341,8 +341,7 @@ def keep_best(
         return
     progress.best = {"step": progress.valid["step"], "value": value}
     if ranks.is_main:
-        checksum = classifier.save(out, model, data.labels, 1.0, data.max_length)
-        progress.best["checksum"] = checksum
+        progress.best["checksum"] = answering.save(out)
     ranks.barrier()  # at the end every rank reads what rank 0 has written
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
@@ -45,6 +46,13 @@ TINY = BertConfig(
     intermediate_size=64,
     max_position_embeddings=64,
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imports_are_here_to_stay():
+    """A run ends with a garbage collection, which would visit every object of every import."""
+    gc.collect()
+    gc.freeze()
 
 
 # ---- models and texts --------------------------------------------------------------------------
@@ -99,7 +107,7 @@ def texts(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def sample_products():
     """The products of the sample in data/, and what became of its rows."""
-    return read_products(SAMPLE / "cosmetics.csv", SAMPLE / "sephora_website_dataset.csv")
+    return read_products([SAMPLE / "cosmetics.csv", SAMPLE / "sephora_website_dataset.csv"])
 
 
 def minilm() -> Path | None:
@@ -147,40 +155,60 @@ def cls_config(checkpoint, tmp_path) -> train_cls.ClsConfig:
     )
 
 
-# of each label, ingredients that no other label has
+# of each label, ingredients and words of names that no other label has
 KINDS = {
     "Serum": ("niacinamide", "retinol"),
     "Lipstick": ("wax", "carmine"),
     "Shampoo": ("sulfate", "betaine"),
 }
+NAME_MARKS = {"Serum": "Drops", "Lipstick": "Stick", "Shampoo": "Wash"}
 OTHER_INGREDIENTS = ["water", "glycerin", "mint", "rose", "vitamin", "shea", "acid"]
+OTHER_WORDS = ["Velvet", "Daily", "Moon", "Garden", "Silk", "Pure"]
 
 
-def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, str]:
-    """Two small tables, each list of which names an ingredient that only its label has.
+def product_tables(folder: Path, count: int = 40, seed: int = 0) -> dict[str, Any]:
+    """Two small tables of `count` products of each label, as options of train_cls.py.
 
-    As options of train_cls.py.
+    Half of the products have a name and a list, a quarter each a name or a list alone. Each list
+    names an ingredient that only its label has, and half of the names a word. No two texts are
+    equal.
     """
     rng = np.random.default_rng(seed)
     rows = []
     for label, marks in KINDS.items():
         for i in range(count):
             others = rng.choice(OTHER_INGREDIENTS, rng.integers(2, 6), replace=False)
-            names = [*others, rng.choice(marks), f"extract {i} {label[0]}"]
-            rows.append((label, f"brand {i % 20}", ", ".join(rng.permutation(names))))
+            ingredients = [*others, rng.choice(marks), f"extract {i} {label[0]}"]
+            first, second = rng.choice(OTHER_WORDS, 2, replace=False)
+            name = f"{first} {rng.choice([NAME_MARKS[label], second])} {len(rows)}"
+            given = rng.choice(["both", "both", "name", "list"])
+            row = (
+                label,
+                f"brand {i % 20}",
+                "" if given == "list" else name,
+                "" if given == "name" else ", ".join(rng.permutation(ingredients)),
+            )
+            rows.append(row)
     rows = [rows[i] for i in rng.permutation(len(rows))]
     half = len(rows) // 2
-    cosmetics = [("1", *row) for row in rows[:half]] + [("1", "Serum", "x", "No Info")]
-    sephora = [(*row, "7") for row in rows[half:]] + [("Shampoo", "x", "unknown", "7")]
+    cosmetics = [("1", *row) for row in rows[:half]] + [("1", "Serum", "x", "", "No Info")]
+    sephora = [(*row, "7") for row in rows[half:]] + [("Shampoo", "x", "", "unknown", "7")]
     labels = [(label, "Hair" if label == "Shampoo" else "Makeup", "all", "") for label in KINDS]
+    columns = ["Price", "Label", "Brand", "Name", "Ingredients"]
     frames = {
-        "cosmetics": pd.DataFrame(cosmetics, columns=["Price", "Label", "Brand", "Ingredients"]),
-        "sephora": pd.DataFrame(sephora, columns=["category", "brand", "ingredients", "id"]),
+        "cosmetics": pd.DataFrame(cosmetics, columns=columns),
+        "sephora": pd.DataFrame(
+            sephora, columns=["category", "brand", "name", "ingredients", "id"]
+        ),
         "label_table": pd.DataFrame(labels, columns=["label", "canonical", "group", "dropped"]),
     }
+    paths = {name: str(folder / f"{name}.csv") for name in frames}
     for name, frame in frames.items():
-        frame.to_csv(folder / f"{name}.csv", index=False)
-    return {name: str(folder / f"{name}.csv") for name in frames}
+        frame.to_csv(paths[name], index=False)
+    return {
+        "data": (paths["cosmetics"], paths["sephora"]),
+        "label_table": paths["label_table"],
+    }
 
 
 # ---- the scripts as commands -------------------------------------------------------------------

@@ -346,18 +346,16 @@ class BertForMaskedLM(nn.Module):
         return self.cls["predictions"](hidden, self.bert.embeddings.word_embeddings.weight)
 
 
-HEADS = ("pooler", "mlp", "wide", "mlm-logits")
+HEADS = ("pooler", "mlp", "mlm-logits")
 
 
 class BertForSequenceClassification(nn.Module):
     """BERT with one of `HEADS`, which says to which class a document belongs.
 
     pooler: dense, tanh, dropout, dense on [CLS], as published and as transformers names it. mlp:
-    dropout and dense layers on [CLS] and the mean of all tokens. wide: mlp, and a weight for each
-    token of the vocabulary and class, summed over the document and divided by the square root of
-    its length. It is a linear model added to the deep one (Cheng et al. 2016, arXiv:1606.07792).
-    mlm-logits: one dense layer on the vocabulary logits of [CLS], for comparison: V inputs say less
-    than the D that they are computed from.
+    dropout and dense layers on [CLS] and the mean of all tokens. mlm-logits: one dense layer on the
+    vocabulary logits of [CLS], for comparison: V inputs say less than the D that they are computed
+    from.
     """
 
     def __init__(self, config: BertConfig, classes: int, head: str = "pooler"):
@@ -370,14 +368,10 @@ class BertForSequenceClassification(nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
         if head == "pooler":
             self.classifier: Any = nn.Linear(D, classes)
-        elif head in ("mlp", "wide"):
-            layers: dict[str, nn.Module] = {
-                "dense": nn.Linear(2 * D, D),
-                "out_proj": nn.Linear(D, classes),
-            }
-            if head == "wide":
-                layers["wide"] = nn.EmbeddingBag(config.vocab_size, classes, mode="sum")
-            self.classifier = nn.ModuleDict(layers)
+        elif head == "mlp":
+            self.classifier = nn.ModuleDict(
+                {"dense": nn.Linear(2 * D, D), "out_proj": nn.Linear(D, classes)}
+            )
         elif head == "mlm-logits":
             self.cls = nn.ModuleDict({"predictions": BertLMPredictionHead(config)})
             self.classifier = nn.Linear(config.vocab_size, classes)
@@ -386,15 +380,11 @@ class BertForSequenceClassification(nn.Module):
     def forward(self, input_ids: Tensor, position_ids: Tensor, lengths: PackedLengths) -> Tensor:
         """Ids (N,) and positions (N,) -> logits (B, C), a row for each document."""
         starts = lengths.cu_seqlens[:-1]  # (B,): [CLS]
-        if self.head in ("mlp", "wide"):
+        if self.head == "mlp":
             hidden = self.bert(input_ids, position_ids, lengths)  # (N, D)
             features = torch.cat([hidden[starts], mean_of_documents(hidden, lengths)], dim=-1)
             dense = F.gelu(self.classifier["dense"](self.dropout(features)))  # (B, 2 D) -> (B, D)
-            logits = self.classifier["out_proj"](self.dropout(dense))
-            if self.head == "wide":
-                counts = lengths.cu_seqlens.diff()[:, None]  # (B, 1)
-                logits = logits + self.classifier["wide"](input_ids, starts) / counts.sqrt()
-            return logits
+            return self.classifier["out_proj"](self.dropout(dense))
         first = self.bert(input_ids, position_ids, lengths, rows=starts)  # (B, D)
         if self.head == "pooler":
             pooled = torch.tanh(self.bert.pooler["dense"](first))
@@ -416,13 +406,11 @@ def mean_of_documents(hidden: Tensor, lengths: PackedLengths) -> Tensor:
 def init_weights(model: nn.Module, config: BertConfig) -> None:
     """BERT's initialisation: matrices and embeddings from N(0, initializer_range), biases 0.
 
-    Layer norms keep torch's 1 and 0. The weights of the wide head's linear model are 0.
+    Layer norms keep torch's 1 and 0.
     """
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=config.initializer_range)
-        if isinstance(module, nn.EmbeddingBag):
-            nn.init.zeros_(module.weight)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
         if isinstance(module, nn.Embedding) and module.padding_idx is not None:

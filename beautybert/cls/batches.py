@@ -1,19 +1,20 @@
 """Which products form which micro-batch, and what a micro-batch is.
 
-The training examples of an epoch are shuffled by (seed, epoch); those of all epochs form one
-endless sequence, so step and index say everything: there is no state that a checkpoint would hold.
-Every document is packed with its label.
+A product is one or two documents, its name and its ingredient list; each passes through the encoder
+on its own. The training examples of an epoch are shuffled by (seed, epoch); those of all epochs
+form one endless sequence, so step and index say everything: there is no state that a checkpoint
+would hold. Every document is packed with its label.
 
-Letters: N tokens in the micro-batch, B documents, T length of a document, C classes.
+Letters: N tokens in the micro-batch, B documents, P products with two of them, M = B + P targets, T
+length of a document, C classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,71 +25,84 @@ from beautybert.bert.attention import PackedLengths, to_device
 from beautybert.bert.token_units import Vocabulary, unit_indices
 from beautybert.bert.wordpiece import fingerprint, special_ids
 from beautybert.cls import splits
-from beautybert.cls.products import Product, ProductCounts, label_list, texts
+from beautybert.cls.products import INPUTS, Product, ProductCounts, label_list
 from beautybert.training.distributed import Ranks
 from beautybert.training.seeding import INGREDIENTS, ORDER, generator_of
 
-EVALUATION_BATCH = 32  # examples; fixed, so that neither flags nor ranks change a logit
+EVALUATION_BATCH = 32  # documents; fixed, so that neither flags nor ranks change a logit
 
 
 @dataclass(frozen=True)
 class Example:
-    """A labelled document: ids (T,) with [CLS] and [SEP], and its class."""
+    """A labelled product.
 
-    ids: np.ndarray
+    documents: input -> ids (T,) with [CLS] and [SEP], for each of `INPUTS` that the product has.
+    label_id: its class.
+    """
+
+    documents: dict[str, np.ndarray]
     label_id: int
+
+
+class Packed(NamedTuple):
+    """Documents in a row: the arguments of BertForSequenceClassification.
+
+    input_ids, position_ids: (N,), positions in their documents. lengths: of the documents.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    lengths: PackedLengths
+
+    def to(self, device: torch.device) -> Packed:
+        """The same documents on `device`."""
+        return Packed(
+            to_device(self.input_ids, device),
+            to_device(self.position_ids, device),
+            self.lengths.to(device),
+        )
 
 
 @dataclass(frozen=True)
 class ClsBatch:
     """What a classifier is given, and what it must predict.
 
-    input_ids, position_ids: (N,), positions in their documents. lengths: of the packed documents.
-    target_ids: (B,), the class of each document. weights: (B,), of each document in the loss.
+    inputs: the packed documents. pairs: (P, 2), which two documents are one product; the sum of
+    their logits is its answer. target_ids: (M,), the class of each document, then of each pair.
     index: of the micro-batch in its step.
     """
 
-    input_ids: Tensor
-    position_ids: Tensor
-    lengths: PackedLengths
+    inputs: Packed
+    pairs: Tensor
     target_ids: Tensor
-    weights: Tensor
     index: int = 0
 
     @property
-    def inputs(self) -> tuple[Tensor, Tensor, PackedLengths]:
-        """The arguments of BertForSequenceClassification."""
-        return self.input_ids, self.position_ids, self.lengths
-
-    @property
-    def num_targets(self) -> float:
-        """The sum of the documents' weights: B, unless classes are weighed."""
-        return self.weights.sum().item()
+    def num_targets(self) -> int:
+        """M."""
+        return len(self.target_ids)
 
     @property
     def num_tokens(self) -> int:
         """N."""
-        return len(self.input_ids)
+        return len(self.inputs.input_ids)
 
     def to(self, device: torch.device) -> ClsBatch:
         """The same micro-batch on `device`."""
         return replace(
             self,
-            input_ids=to_device(self.input_ids, device),
-            position_ids=to_device(self.position_ids, device),
-            lengths=self.lengths.to(device),
+            inputs=self.inputs.to(device),
+            pairs=to_device(self.pairs, device),
             target_ids=to_device(self.target_ids, device),
-            weights=to_device(self.weights, device),
         )
 
 
 class ClsBatches:
     """The micro-batches of a run: for training as functions of (seed, step), for evaluation fixed.
 
-    by_split: products by split. batch_size, micro_batch_size: examples of a
-    step over all ranks, and of one forward pass. max_length: tokens of the longest list, [CLS] and
-    [SEP] included. ingredient_dropout: share of a training list's ingredients that are left out.
-    class_weights: whether labels weigh by the inverse of their frequency.
+    by_split: products by split. batch_size, micro_batch_size: products of a step over all ranks,
+    and of one forward pass. max_length: tokens of the longest document, [CLS] and [SEP] included.
+    ingredient_dropout: share of a training list's ingredients that are left out.
     """
 
     def __init__(
@@ -100,7 +114,6 @@ class ClsBatches:
         micro_batch_size: int,
         max_length: int,
         ingredient_dropout: float,
-        class_weights: bool,
         seed: int,
     ):
         self.by_split = by_split
@@ -113,15 +126,12 @@ class ClsBatches:
         self.seed = seed
         self.vocabulary = Vocabulary.of(tokenizer)
         self.micro_batches_per_step = batch_size // micro_batch_size
-        self.lengths: list[int] = []  # tokens of each list before it is truncated
+        # tokens of each document before it is truncated, by input
+        self.seqlens: dict[str, list[int]] = {part: [] for part in INPUTS}
         self.examples = {split: self._encode(products) for split, products in by_split.items()}
         self.num_train = len(self.examples["train"])
-        self.label_weights = torch.ones(len(self.labels))  # (C,)
-        if class_weights:
-            frequency = Counter(example.label_id for example in self.examples["train"])
-            num_labels = len(self.labels)
-            weights = [self.num_train / (num_labels * frequency[i]) for i in range(num_labels)]
-            self.label_weights = torch.tensor(weights)
+        frequency = self.target_ids("train").bincount(minlength=len(self.labels))
+        self.log_prior = (frequency.double() / self.num_train).log()  # (C,)
         self.signature = {
             "data": splits.fingerprint(by_split),
             "labels": self.labels,
@@ -133,36 +143,62 @@ class ClsBatches:
             "ingredient_dropout": ingredient_dropout,
         }
 
+    @property
+    def inputs(self) -> list[str]:
+        """Those of `INPUTS` that any product has."""
+        return [part for part in INPUTS if self.seqlens[part]]
+
     def _encode(self, products: Sequence[Product]) -> list[Example]:
+        documents: list[dict[str, np.ndarray]] = [{} for _ in products]
+        for part in INPUTS:
+            indices = [i for i, product in enumerate(products) if getattr(product, part)]
+            texts = [getattr(products[i], part) for i in indices]
+            encoded, seqlens = encode_documents(texts, self.tokenizer, self.max_length)
+            self.seqlens[part] += seqlens
+            for i, ids in zip(indices, encoded, strict=True):
+                documents[i][part] = ids
         label_ids = {label: i for i, label in enumerate(self.labels)}
-        documents, lengths = encode_documents(texts(products), self.tokenizer, self.max_length)
-        self.lengths += lengths
         labelled = zip(documents, products, strict=True)
-        return [Example(ids, label_ids[product.label]) for ids, product in labelled]
+        return [Example(parts, label_ids[product.label]) for parts, product in labelled]
 
     def train_batch(self, step: int, i: int) -> ClsBatch:
         """Micro-batch i (0 ... micro_batches_per_step - 1) of a step (1 ...)."""
         start = (step - 1) * self.batch_size + i * self.micro_batch_size
         indices = shuffled_indices(start, self.micro_batch_size, self.num_train, self.seed)
-        chosen = [self.examples["train"][index] for index in indices]
-        if self.ingredient_dropout:
-            rng = generator_of(self.seed, INGREDIENTS, step, i)
-            share = self.ingredient_dropout
-            chosen = [
-                replace(example, ids=drop_ingredients(example.ids, share, self.vocabulary, rng))
-                for example in chosen
-            ]
-        chosen.sort(key=lambda example: len(example.ids))
-        return replace(pack_examples(chosen, self.label_weights), index=i)
+        rng = generator_of(self.seed, INGREDIENTS, step, i)
+        chosen = []
+        for index in indices:
+            example = self.examples["train"][index]
+            ids = example.documents.get("ingredients")
+            if ids is not None and self.ingredient_dropout:
+                ids = drop_ingredients(ids, self.ingredient_dropout, self.vocabulary, rng)
+                example = replace(example, documents=example.documents | {"ingredients": ids})
+            chosen.append(example)
+        return replace(pack_examples(chosen), index=i)
 
-    def eval_batches(self, split: str, ranks: Ranks) -> Iterator[tuple[list[int], ClsBatch]]:
-        """This rank's share of a split's batches, each after the indices of its examples."""
-        examples = self.examples[split]
-        by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
-        starts = range(0, len(by_length), EVALUATION_BATCH)
+    def eval_batches(
+        self, split: str, ranks: Ranks
+    ) -> Iterator[tuple[list[int], list[int], Packed]]:
+        """This rank's share of the documents of a split.
+
+        With each batch the input of its documents, by its index in `INPUTS`, and the examples that
+        they are of, by theirs in the split.
+        """
+        documents = []
+        for index, example in enumerate(self.examples[split]):
+            for part, ids in example.documents.items():
+                documents.append((len(ids), INPUTS.index(part), index, ids))
+        documents.sort(key=lambda document: document[:3])
+        starts = range(0, len(documents), EVALUATION_BATCH)
         for n in ranks.share(len(starts)):
-            indices = by_length[starts[n] : starts[n] + EVALUATION_BATCH]
-            yield indices, pack_examples([examples[i] for i in indices], self.label_weights)
+            _, parts, indices, ids = zip(
+                *documents[starts[n] : starts[n] + EVALUATION_BATCH], strict=True
+            )
+            yield list(parts), list(indices), pack_documents(ids)
+
+    def texts(self, split: str) -> dict[str, list[str]]:
+        """Each of `INPUTS` of the products of a split, '' where it is missing."""
+        return {part: [getattr(p, part) for p in self.by_split[split]] for part in INPUTS}
 
     def target_ids(self, split: str) -> Tensor:
         """The class of each example of a split, (examples,)."""
@@ -182,26 +218,32 @@ class ClsBatches:
             "fingerprint": self.signature["data"],
             "rows": counts.rows,
             "dropped": counts.dropped,
-            "labels_left_out": counts.rare,
+            "labels_left_out": counts.rare | counts.untrained,
         }
 
     def summary(self, world_size: int, total_steps: int) -> str:
         """Lengths, the batch as arithmetic, and two examples as the model sees them, for people."""
-        num_truncated = sum(length > self.max_length for length in self.lengths)
-        mean_length = sum(self.lengths) / len(self.lengths)
-        lines = [
-            f"lists: {mean_length:.0f} tokens on average, {num_truncated:,} of "
-            f"{len(self.lengths):,} are longer than {self.max_length} and keep head and tail",
-            f"batch: {self.batch_size} lists = {self.micro_batch_size} "
+        lines = []
+        for part, seqlens in self.seqlens.items():
+            if not seqlens:
+                continue
+            num_truncated = sum(length > self.max_length for length in seqlens)
+            lines.append(
+                f"{part}: {len(seqlens):,} documents of {sum(seqlens) / len(seqlens):.0f} tokens "
+                f"on average, {num_truncated:,} of them longer than {self.max_length}, which keep "
+                "head and tail"
+            )
+        lines.append(
+            f"batch: {self.batch_size} products = {self.micro_batch_size} "
             f"x {self.micro_batches_per_step // world_size} micro-batch(es) x {world_size} "
-            f"rank(s); {total_steps:,} steps = {self.epoch_at(total_steps):.2f} epochs",
-        ]
+            f"rank(s); {total_steps:,} steps = {self.epoch_at(total_steps):.2f} epochs"
+        )
         first_two = zip(self.by_split["train"][:2], self.examples["train"], strict=False)
         for product, example in first_two:
-            ids = example.ids[:40].tolist()
-            tokens = " ".join(str(self.tokenizer.id_to_token(token_id)) for token_id in ids)
-            source = f"({product.source}, row {product.row})"
-            lines.append(f"  {tokens} ... → {self.labels[example.label_id]}  {source}")
+            lines.append(f"  {product.source}, row {product.row}: {self.labels[example.label_id]}")
+            for part, ids in example.documents.items():
+                tokens = " ".join(self.tokenizer.id_to_token(i) or "?" for i in ids[:40].tolist())
+                lines.append(f"    {part}: {tokens}{' ...' if len(ids) > 40 else ''}")
         return "\n".join(lines)
 
 
@@ -248,20 +290,35 @@ def drop_ingredients(
     return ids[kept] if (kept & is_name).any() else ids
 
 
-def pack_examples(examples: Sequence[Example], label_weights: Tensor | None = None) -> ClsBatch:
-    """Join examples, in the order given; neighbours of one length make the fastest CPU step.
+def pack_documents(documents: Sequence[np.ndarray]) -> Packed:
+    """Join documents, each (T,), in the order given.
 
-    label_weights: (C,), the weight of each class in the loss; without them every document weighs 1.
+    Neighbours of one length make the fastest step on a CPU.
     """
-    seqlens = [len(example.ids) for example in examples]
-    target_ids = torch.tensor([example.label_id for example in examples])
-    weights = torch.ones(len(examples)) if label_weights is None else label_weights[target_ids]
-    return ClsBatch(
-        input_ids=torch.from_numpy(np.concatenate([example.ids for example in examples])),
+    seqlens = [len(ids) for ids in documents]
+    return Packed(
+        input_ids=torch.from_numpy(np.concatenate(documents)),
         position_ids=torch.cat([torch.arange(length) for length in seqlens]),
         lengths=PackedLengths.of(seqlens),
+    )
+
+
+def pack_examples(examples: Sequence[Example]) -> ClsBatch:
+    """Join all documents of examples, the shortest first."""
+    documents = [
+        (n, ids) for n, example in enumerate(examples) for ids in example.documents.values()
+    ]
+    documents.sort(key=lambda document: len(document[1]))
+    indices_of: dict[int, list[int]] = {}  # the documents of each example
+    for index, (n, _) in enumerate(documents):
+        indices_of.setdefault(n, []).append(index)
+    pairs = {n: indices for n, indices in indices_of.items() if len(indices) == 2}
+    owners = [*(n for n, _ in documents), *pairs]  # the example of each target
+    target_ids = torch.tensor([examples[n].label_id for n in owners])
+    return ClsBatch(
+        inputs=pack_documents([ids for _, ids in documents]),
+        pairs=torch.tensor(list(pairs.values()), dtype=torch.long).view(-1, 2),
         target_ids=target_ids,
-        weights=weights,
     )
 
 

@@ -1,182 +1,437 @@
-"""A classifier's folder, labels, head and temperature around a BERT: start, load, save."""
+"""A finished classifier: the folder of a train_cls.py run, and what it answers.
+
+It is a BERT with a head, a linear model over the words of each input, and the pool that makes one
+answer of them. What trains it is in finetuning.py and train_cls.py.
+
+Letters: P products, C classes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
 
-from beautybert.bert import pretrained
-from beautybert.bert.model import BertConfig, BertForSequenceClassification
-from beautybert.bert.pretrained import first_few
+from beautybert.bert import pretrained, wordpiece
+from beautybert.bert.model import HEADS, BertForSequenceClassification
+from beautybert.cls import pool as pools
+from beautybert.cls import word_model
+from beautybert.cls.batches import ClsBatches, encode_documents, pack_documents
+from beautybert.cls.ingredients import Ingredients, parse_ingredients
+from beautybert.cls.pool import Pool
+from beautybert.cls.products import INPUTS, clean_name, family_of
+from beautybert.cls.word_model import WordModel
 from beautybert.cls.words import tables_fingerprint
 from beautybert.training.checkpoints import file_checksum
 
-# Factor on the rate of the wide head's token weights: few steps meet a rare token. At --lr 2e-4
-# that is 0.02; not tuned together with the deep head.
-WIDE_FACTOR = 100.0
+BATCH = 32  # documents of one forward pass
+PRIORS = ("data", "balanced")
+# Share of a document's words that must be known, and the share of validation documents that may
+# have fewer: with more, as in a language without spaces, words do not tell what is known.
+LEAST_KNOWN = 1 / 3
+MOST_UNKNOWN = 0.02
+UNKNOWN_TOKEN = "[UNK]"
+HALF = 0.5  # probability of a family, or of a label by a name of words that training has not
+MISSING = ("no name", "empty")
+UNKNOWN_WORDS = "hardly any word of the {} is known"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a classifier says of a product.
+
+    labels, probabilities: the top ones, most probable first; none if `reason` says why there is no
+    answer. inputs: the documents that it is from. is_family: whether the labels are families.
+    """
+
+    labels: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    inputs: tuple[str, ...] = ()
+    reason: str = ""
+    is_family: bool = False
+
+
+@dataclass(frozen=True)
+class Document:
+    """One input of a product, read.
+
+    units: the ingredients of a list, the words of a name. text: what the model reads. reason: why
+    there is nothing to read.
+    """
+
+    units: tuple[str, ...] = ()
+    text: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A fine-tuned model with all that is needed to use it.
+    """A model with all that is needed to use it.
 
-    labels: in id order. same_reader: whether lists are read by the tables that it was trained with.
-    temperature: what logits are divided by. max_length: tokens of a list,
-    [CLS] and [SEP] included.
+    labels: in id order. word_models: of each input. max_length: tokens of a document, [CLS] and
+    [SEP] included. vetted: the inputs of which a document of unknown words does not count.
+    families: label -> family, for those that the label table knows. same_reader: whether lists are
+    read by the tables that it was trained with.
     """
 
     model: BertForSequenceClassification
+    tokenizer: Tokenizer
     labels: list[str]
-    temperature: float
+    pool: Pool
+    word_models: Mapping[str, WordModel]
+    inputs: tuple[str, ...]
     max_length: int
+    vetted: tuple[str, ...] = ()
+    families: Mapping[str, str] = field(default_factory=dict)
     same_reader: bool = True
 
+    @classmethod
+    def unfinished(
+        cls,
+        model: BertForSequenceClassification,
+        data: ClsBatches,
+        label_table: str | None,
+    ) -> Classifier:
+        """A model in training: the pool is the sum of the encoder's logits."""
+        families = family_of(data.labels, label_table)
+        return cls(
+            model=model,
+            tokenizer=data.tokenizer,
+            labels=data.labels,
+            pool=Pool.unfitted(data.log_prior),
+            word_models={},
+            inputs=tuple(data.inputs),
+            max_length=data.max_length,
+            families={label: family for label, family in families.items() if family},
+        )
 
-def start(
-    checkpoint: Path | None, config: BertConfig, labels: Sequence[str], head: str
-) -> tuple[BertForSequenceClassification, str]:
-    """A classifier from any BERT checkpoint folder, and what was loaded.
+    def with_pool(self, data: ClsBatches, document_logits: Mapping[str, Tensor]) -> Classifier:
+        """The same with word models fitted on training, and the pool fitted on validation.
 
-    What its head needs and the checkpoint lacks is new; without a checkpoint everything is. A
-    masked-LM head or pooler that this head does not use is reported as unused. ValueError for a
-    classifier with other labels or another head.
-    """
-    if checkpoint is None:
+        document_logits: the encoder's for the validation products, by input, (P, C).
+        """
+        word_models = word_model.fit_each(
+            data.texts("train"), data.target_ids("train"), data.labels
+        )
+        texts = data.texts("valid")
+        logits = {**document_logits, **word_model.logits(word_models, texts)}
+        has = given(texts)
+        pool = pools.fit(logits, has, data.target_ids("valid"), self.pool.log_prior)
+        vetted = []
+        for part, has_part, model in zip(INPUTS, has, map(word_models.get, INPUTS), strict=True):
+            shares = [model.known_share(text) for text in texts[part] if text] if model else []
+            num_unknown = sum(share < LEAST_KNOWN for share in shares)
+            if num_unknown <= MOST_UNKNOWN * int(has_part.sum()):
+                vetted.append(part)
+        return replace(self, word_models=word_models, pool=pool, vetted=tuple(vetted))
+
+    # ---- in and out ----------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Classifier:
+        """The classifier of a train_cls.py run.
+
+        ValueError for a folder without one, and for one of another version of this project.
+        """
+        folder = Path(folder)
+        config = pretrained.read_config(folder)
+        metadata = read_metadata(folder)
+        labels = labels_of(metadata)
+        architectures = metadata.get("architectures")
+        is_ours = "head" in metadata
+        if not labels or not (is_ours or architectures == [BertForSequenceClassification.__name__]):
+            raise ValueError(
+                f"{folder} holds no classifier (architectures {architectures}); name the folder of "
+                "a train_cls.py run"
+            )
+        check_version(folder, metadata)
+        head = metadata.get("head", "pooler")
         model = BertForSequenceClassification(config, len(labels), head)
-        return model, "weights: all newly initialised"
-    weights, unused = pretrained.canonical_keys(pretrained.read_weights(checkpoint))
-    if any(key.startswith("classifier.") for key in weights):
-        _check_same_task(checkpoint, labels, head)
-    model = BertForSequenceClassification(config, len(labels), head)
-    expected = model.state_dict()
-    for key in list(weights):
-        if key not in expected and key.startswith(("cls.", "bert.pooler.")):
-            unused.append(key)
-            del weights[key]
-    may_be_new = ("classifier.", "cls.", "bert.pooler.")
-    try:
-        report = pretrained.load_weights(model, weights, may_be_new, unused)
-    except ValueError as error:
-        raise ValueError(f"{checkpoint}: {error}") from None
-    return model, f"{checkpoint}: {report}"
-
-
-def _check_same_task(checkpoint: Path, labels: Sequence[str], head: str) -> None:
-    """ValueError if the classifier in a folder has other labels or another head."""
-    metadata = _read_metadata(checkpoint)
-    theirs = _labels_of(metadata)
-    if theirs != list(labels):
-        only_there = first_few(sorted(set(theirs) - set(labels)))
-        only_here = first_few(sorted(set(labels) - set(theirs)))
-        raise ValueError(
-            f"{checkpoint} holds a classifier for other labels (only there: {only_there}; only "
-            f"here: {only_here}); start from the model that it was trained from"
-        )
-    their_head = metadata.get("head", "pooler")
-    if their_head != head:
-        raise ValueError(
-            f"{checkpoint} holds a classifier with the head {their_head}, not {head}; give --head "
-            f"{their_head}, or start from the model that it was trained from"
+        load_exported(model, folder)
+        return cls(
+            model=model.eval().to(device),
+            tokenizer=wordpiece.read(folder),
+            labels=labels,
+            pool=Pool.from_dict(metadata.get("pool"), len(labels)),
+            word_models=word_model.read(folder) if is_ours else {},
+            inputs=tuple(metadata.get("inputs", INPUTS)),
+            max_length=metadata.get("max_document_length", config.max_position_embeddings),
+            vetted=tuple(metadata.get("vetted_inputs", ())),
+            families=metadata.get("families", {}),
+            same_reader=metadata.get("reader_tables", "") in ("", tables_fingerprint()),
         )
 
+    def save(self, folder: Path) -> str:
+        """Write all but the tokenizer so that `load` opens it; returns the checksum of the weights.
 
-def load(folder: Path) -> Classifier:
-    """The classifier of a train_cls.py run. ValueError for a folder without one."""
-    config = pretrained.read_config(folder)
-    metadata = _read_metadata(folder)
-    labels = _labels_of(metadata)
-    architectures = metadata.get("architectures")
-    is_ours = "head" in metadata
-    if not labels or not (is_ours or architectures == [BertForSequenceClassification.__name__]):
-        raise ValueError(
-            f"{folder} holds no classifier (architectures {architectures}); name the folder of a "
-            "train_cls.py run"
-        )
+        config.json says beyond its encoder what it classifies. `architectures` is what transformers
+        makes of the folder: with another head than the pooler, the encoder alone.
+        """
+        is_pooler = self.model.head == "pooler"
+        metadata = {
+            "architectures": [type(self.model).__name__ if is_pooler else "BertModel"],
+            "id2label": {str(i): label for i, label in enumerate(self.labels)},
+            "label2id": {label: i for i, label in enumerate(self.labels)},
+            "problem_type": "single_label_classification",
+            "head": self.model.head,
+            "inputs": list(self.inputs),
+            "vetted_inputs": list(self.vetted),
+            "pool": self.pool.to_dict(),
+            "families": dict(self.families),
+            "max_document_length": self.max_length,  # "max_length" is a generation setting
+            "reader_tables": tables_fingerprint(),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        word_model.write(folder, self.word_models)  # before the pool that has terms for them
+        pretrained.save(folder, self.model, metadata)
+        return file_checksum(folder / "model.safetensors")
+
+    # ---- answers -------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        ingredients: Sequence[object] | None = None,
+        names: Sequence[object] | None = None,
+        *,
+        top_k: int = 1,
+        min_probability: float = 0.0,
+        prior: str = "data",
+        family: bool = False,
+    ) -> list[Answer]:
+        """What kind of product each is, from raw ingredient cells, names, or both.
+
+        Either may be missing, and so may any of its cells ('' or None). min_probability: below it
+        there is no answer, or with `family` (then 0.5, if it is 0) the family of labels, if that is
+        at least so probable. prior: "data" for about the label frequencies of training, "balanced"
+        as if all were equally frequent. ValueError for no input, inputs of different lengths, a
+        prior or number out of range, and `family` of a model that knows none.
+        """
+        if prior not in PRIORS:
+            raise ValueError(f"prior is one of {', '.join(PRIORS)}, not {prior!r}")
+        if top_k < 1 or not 0 <= min_probability <= 1:
+            raise ValueError("top_k is at least 1, min_probability between 0 and 1")
+        if family and not self.families:
+            raise ValueError("the model knows no families: labels.csv has none of its labels")
+        if family and not min_probability:
+            min_probability = HALF
+        cells_of = {"name": names, "ingredients": ingredients}
+        columns = {part: cells for part, cells in cells_of.items() if cells is not None}
+        sizes = {len(cells) for cells in columns.values()}
+        if len(sizes) != 1:
+            raise ValueError("give ingredients, names, or as many of the one as of the other")
+        if isinstance(names, str) or isinstance(ingredients, str):
+            raise ValueError("ingredients and names are lists of cells, not one text")
+        documents = {part: [read(part, cell) for cell in cells] for part, cells in columns.items()}
+        documents = {part: found for part, found in documents.items() if part in self.inputs}
+        texts = self._texts(documents, sizes.pop())
+        probabilities, has = self.probabilities(texts, balanced=prior == "balanced")
+        answers = []
+        for i, row in enumerate(probabilities):
+            inputs = tuple(part for part, found in zip(INPUTS, has[:, i], strict=True) if found)
+            reason = _reason(documents, inputs, i)
+            if not inputs:
+                answers.append(Answer(reason=reason))
+                continue
+            answer = replace(self._top(row, self.labels, top_k), inputs=inputs, reason=reason)
+            if answer.probabilities[0] < min_probability:
+                answer = self._unsure(answer, row, top_k, min_probability, family)
+            answers.append(answer)
+        return answers
+
+    def probabilities(
+        self, texts: Mapping[str, Sequence[str]], balanced: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Calibrated probabilities (P, C) of read texts, by input; '' where one is missing.
+
+        Also which documents they are from, (INPUTS, P), as `readable` says. A product without any
+        has even probabilities.
+        """
+        logits = self.document_logits(texts) | word_model.logits(self.word_models, texts)
+        has = self.readable(texts, logits)
+        return self.pool(logits, has, balanced).softmax(-1), has
+
+    def readable(self, texts: Mapping[str, Sequence[str]], logits: Mapping[str, Tensor]) -> Tensor:
+        """Which documents count, (INPUTS, P): those of known words.
+
+        A word is known if it is in two training texts or more. Words of a name may also be known to
+        the encoder from before, as one token or two; such a name counts if it makes a label likely
+        (`HALF`). Inputs that are not `vetted` always count. logits: the terms of the pool, (P, C).
+        """
+        has = given(texts)
+        for index, part in enumerate(INPUTS):
+            model = self.word_models.get(part)
+            if part not in self.vetted or not model:
+                continue
+            alone = torch.zeros_like(has)
+            alone[index] = has[index]
+            is_likely = self.pool(logits, alone).softmax(-1).amax(-1) >= HALF
+            for i, text in enumerate(texts[part]):
+                is_known = model.known_share(text) >= LEAST_KNOWN
+                if not is_known and part == "name" and is_likely[i]:
+                    is_known = model.known_share(text, self._is_token) >= LEAST_KNOWN
+                has[index, i] &= is_known
+        return has
+
+    def _is_token(self, word: str) -> bool:
+        """Whether a word is one or two tokens of the vocabulary."""
+        tokens = self.tokenizer.encode(word, add_special_tokens=False).tokens
+        return 1 <= len(tokens) <= 2 and UNKNOWN_TOKEN not in tokens
+
+    @torch.no_grad()
+    def document_logits(self, texts: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
+        """The encoder's logits of each input, (P, C) float64, 0 for products without it.
+
+        Which documents share a batch changes nothing but rounding. Equal ones are encoded once.
+        """
+        device = next(self.model.parameters()).device
+        logits = {}
+        for part in INPUTS:
+            logits[part] = torch.zeros(len(texts[part]), len(self.labels), dtype=torch.float64)
+            rows_of: dict[str, list[int]] = {}
+            for row, text in enumerate(texts[part]):
+                if text:
+                    rows_of.setdefault(text, []).append(row)
+            rows = list(rows_of.values())
+            documents, _ = encode_documents(list(rows_of), self.tokenizer, self.max_length)
+            by_length = sorted(range(len(rows)), key=lambda n: len(documents[n]))
+            for start in range(0, len(by_length), BATCH):
+                batch = by_length[start : start + BATCH]
+                packed = pack_documents([documents[n] for n in batch]).to(device)
+                found = self.model(*packed).double().cpu()
+                for n, row_logits in zip(batch, found, strict=True):
+                    logits[part][rows[n]] = row_logits
+        return logits
+
+    def explain(
+        self, ingredients: object = None, name: object = None, prior: str = "data"
+    ) -> list[tuple[str, str, float]]:
+        """(input, unit, drop of the top label's probability without it), the largest drop first.
+
+        Each ingredient and each word of the name is left out in turn (occlusion; Li, Monroe &
+        Jurafsky 2016, arXiv:1612.08220). Nothing for a product without an answer.
+        """
+        cells = {"name": name, "ingredients": ingredients}
+        documents = {p: read(p, cells[p] if p in self.inputs else None) for p in INPUTS}
+        texts: dict[str, list[str]] = {part: [d.text] for part, d in documents.items()}
+        units = []
+        for part, document in documents.items():
+            joint = " " if part == "name" else ", "
+            for i, unit in enumerate(document.units):
+                units.append((part, unit))
+                rest = document.units[:i] + document.units[i + 1 :]
+                for other in texts:
+                    is_shortened = other == part
+                    texts[other].append(joint.join(rest) if is_shortened else texts[other][0])
+        probabilities, has = self.probabilities(texts, balanced=prior == "balanced")
+        if not has[:, 0].any():
+            return []
+        top = int(probabilities[0].argmax())
+        drops = (probabilities[0, top] - probabilities[1:, top]).tolist()
+        explained = [(*unit, drop) for unit, drop in zip(units, drops, strict=True)]
+        return sorted(explained, key=lambda item: -item[2])
+
+    def num_units(self, ingredients: object = None, name: object = None) -> int:
+        """How many ingredients and words `explain` would leave out."""
+        cells = {"name": name, "ingredients": ingredients}
+        return sum(len(read(part, cells[part]).units) for part in self.inputs)
+
+    def _texts(
+        self, documents: Mapping[str, Sequence[Document]], num_products: int
+    ) -> dict[str, list[str]]:
+        """The texts of each input, '' where one is missing."""
+        missing = [Document()] * num_products
+        return {part: [d.text for d in documents.get(part, missing)] for part in INPUTS}
+
+    def _top(self, probabilities: Tensor, labels: Sequence[str], top_k: int) -> Answer:
+        """The most probable labels of one product, (C,)."""
+        order = probabilities.argsort(descending=True, stable=True)[:top_k].tolist()
+        values = [float(probabilities[i]) for i in order]
+        return Answer(tuple(labels[i] for i in order), tuple(values))
+
+    def _unsure(
+        self, answer: Answer, row: Tensor, top_k: int, min_probability: float, family: bool
+    ) -> Answer:
+        """What is left of an answer that is not probable enough."""
+        reason = f"probability below {min_probability:g}"
+        if family:
+            names = sorted(set(self.families.values()))
+            index_of = {name: n for n, name in enumerate(names)}
+            known = [i for i, label in enumerate(self.labels) if label in self.families]
+            targets = torch.tensor([index_of[self.families[self.labels[i]]] for i in known])
+            sums = torch.zeros(len(names), dtype=row.dtype).index_add(0, targets, row[known])
+            if sums.max() >= min_probability:
+                found = self._top(sums, names, top_k)
+                return replace(found, inputs=answer.inputs, reason=reason, is_family=True)
+        return Answer(inputs=answer.inputs, reason=reason)
+
+
+# ---- reading -----------------------------------------------------------------------------------
+
+
+def read(part: str, cell: object) -> Document:
+    """A raw cell of one of `INPUTS`."""
+    if part == "name":
+        text = clean_name("" if cell is None else str(cell))
+        return Document(tuple(text.split()), text, "" if text else "no name")
+    found: Ingredients = parse_ingredients(cell)
+    return Document(tuple(found.names), "" if found.reason else str(found), found.reason)
+
+
+def given(texts: Mapping[str, Sequence[str]]) -> Tensor:
+    """Which documents products have, (INPUTS, P), from their texts by input."""
+    rows = [[bool(text) for text in texts[part]] for part in INPUTS]
+    return torch.tensor(rows, dtype=torch.bool)
+
+
+def _reason(documents: Mapping[str, Sequence[Document]], inputs: Sequence[str], i: int) -> str:
+    """Why product i has no answer, or which of its documents its answer leaves out.
+
+    A missing document is no reason beside one that is there.
+    """
+    reasons = []
+    for part, found in documents.items():
+        document = found[i]
+        if part in inputs or (inputs and document.reason in MISSING):
+            continue
+        kind = "name" if part == "name" else "list"
+        reasons.append(document.reason or UNKNOWN_WORDS.format(kind))
+    return "; ".join(reasons) or ("" if inputs else "no input that the model reads")
+
+
+# ---- the folder --------------------------------------------------------------------------------
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """The contents of config.json."""
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+
+def labels_of(metadata: Mapping[str, Any]) -> list[str]:
+    """The labels of a config.json in id order; none if it has none."""
+    names = metadata.get("id2label")
+    return [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else []
+
+
+def check_version(folder: Path, metadata: Mapping[str, Any]) -> None:
+    """ValueError for a classifier that another version of this project wrote."""
     head = metadata.get("head", "pooler")
-    model = BertForSequenceClassification(config, len(labels), head)
+    if "head" in metadata and ("pool" not in metadata or head not in HEADS):
+        raise ValueError(
+            f"{folder} holds a classifier of another version of beautybert (head {head}); train it "
+            "again"
+        )
+
+
+def load_exported(model: BertForSequenceClassification, folder: Path) -> None:
+    """Put the weights of model.safetensors into the model. ValueError if they do not fit."""
     weights, _ = pretrained.canonical_keys(pretrained.read_weights(folder))
     try:
         pretrained.load_weights(model, weights)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
-    temperature = metadata.get("calibration_temperature", 1.0)
-    max_length = metadata.get("max_list_length", config.max_position_embeddings)
-    same_reader = metadata.get("reader_tables", "") in ("", tables_fingerprint())
-    return Classifier(model.eval(), labels, temperature, max_length, same_reader)
-
-
-def save(
-    folder: Path,
-    model: BertForSequenceClassification,
-    labels: Sequence[str],
-    temperature: float,
-    max_length: int,
-) -> str:
-    """Write the classifier so that `load` opens it; returns the checksum of model.safetensors.
-
-    config.json says beyond its encoder what it classifies. `architectures` is what transformers
-    makes of the folder: with another head than the pooler, the encoder alone. "temperature" and
-    "max_length" would be generation settings to transformers, so they have other names.
-    """
-    metadata = {
-        "architectures": [type(model).__name__ if model.head == "pooler" else "BertModel"],
-        "id2label": {str(i): label for i, label in enumerate(labels)},
-        "label2id": {label: i for i, label in enumerate(labels)},
-        "problem_type": "single_label_classification",
-        "head": model.head,
-        "calibration_temperature": temperature,
-        "max_list_length": max_length,
-        "reader_tables": tables_fingerprint(),
-    }
-    pretrained.save(folder, model, metadata)
-    return file_checksum(folder / "model.safetensors")
-
-
-def load_exported(model: nn.Module, folder: Path) -> None:
-    """Put the weights of model.safetensors into the model."""
-    weights, _ = pretrained.canonical_keys(pretrained.read_weights(folder))
-    pretrained.load_weights(model, weights)
-
-
-def is_exported(folder: Path, checksum: str) -> bool:
-    """Whether model.safetensors is the one with this checksum."""
-    path = folder / "model.safetensors"
-    return path.is_file() and file_checksum(path) == checksum
-
-
-@dataclass(frozen=True)
-class LrFactor:
-    """From a parameter's name to its learning rate, relative to the top encoder layer's.
-
-    layer_decay: factor for each layer further down (Howard & Ruder 2018, arXiv:1801.06146, use 1 /
-    2.6); the embeddings are below the lowest. head_factor: of the classifier, but `WIDE_FACTOR` for
-    its weights for each token. Pooler and vocabulary head have 1.
-    """
-
-    bert_config: BertConfig
-    layer_decay: float
-    head_factor: float
-
-    def __call__(self, name: str) -> float:
-        num_layers = self.bert_config.num_hidden_layers
-        if name.startswith("bert.encoder.layer."):
-            return self.layer_decay ** (num_layers - 1 - int(name.split(".")[3]))
-        if name.startswith("bert.embeddings."):
-            return self.layer_decay**num_layers
-        if name.startswith("classifier.wide."):
-            return WIDE_FACTOR
-        return self.head_factor if name.startswith("classifier.") else 1.0
-
-
-def _read_metadata(folder: Path) -> dict:
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
-
-
-def _labels_of(metadata: dict) -> list[str]:
-    """The labels of a config.json in id order; none if it has none."""
-    names = metadata.get("id2label")
-    return [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else []

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from beautybert.cls.products import SPLITS, Product
-from beautybert.cls.spellings import normalize_key
+from beautybert.cls.products import INPUTS, SPLITS, Product, name_key
 from beautybert.training.seeding import SPLIT, generator_of
 
 SPLIT_BY = ("list", "brand")
@@ -21,31 +20,50 @@ SPLIT_BY = ("list", "brand")
 def split_products(products: Sequence[Product], by: str, seed: int) -> dict[str, list[Product]]:
     """Training, validation and test in the shares of `SPLITS`, stratified by label.
 
-    No list (by "list") or no brand (by "brand") is in two splits. Every label is in training.
-    Splitting by brand, a product of validation or test whose list is also in training is left out.
-    The labels are those of the files; a run merges or drops labels later
-    (products.apply_label_scheme), so a list is in the same split under every scheme.
+    No list and no name (by "list"), or no brand (by "brand"), is in two splits. Every label is in
+    training. Splitting by brand, a product of validation or test whose list or name is also in
+    training is left out. The labels are those of the files; a run merges or drops labels later
+    (products.apply_label_scheme), so a product is in the same split under every scheme. Products
+    with a split of their own keep it, whatever it shares.
+
+    ValueError if some products have a split of their own and others have none.
     """
     assert by in SPLIT_BY
+    splits: dict[str, list[Product]] = {split: [] for split in SPLITS}
+    if any(product.split for product in products):
+        _check_own_splits(products)
+        for product in products:
+            splits[product.split].append(product)
+        return splits
     groups: dict[str, list[Product]] = defaultdict(list)
     for product in products:
         groups[_group_of(product, by)].append(product)
     split_of = _assign_splits(groups, generator_of(seed, SPLIT))
-    splits: dict[str, list[Product]] = {split: [] for split in SPLITS}
     for product in products:
         splits[split_of[_group_of(product, by)]].append(product)
     if by == "brand":
         seen: set[str] = set()
         for split, members in splits.items():
-            splits[split] = [product for product in members if product.key not in seen]
-            seen |= {product.key for product in splits[split]}
+            splits[split] = [product for product in members if product.group not in seen]
+            seen |= {product.group for product in splits[split]}
     check_no_overlap(splits, by)
     return splits
 
 
 def _group_of(product: Product, by: str) -> str:
     """What must not be in two splits."""
-    return product.key if by == "list" else product.brand
+    return product.brand if by == "brand" and product.brand else product.group
+
+
+def _check_own_splits(products: Sequence[Product]) -> None:
+    """ValueError for products without a split beside others that have one."""
+    without = [product for product in products if not product.split]
+    if without:
+        first = without[0]
+        raise ValueError(
+            f"{len(without):,} products have no split of their own, {first.source} row {first.row} "
+            "is the first; give every table its column of splits, or none"
+        )
 
 
 def _assign_splits(groups: dict[str, list[Product]], rng: np.random.Generator) -> dict[str, str]:
@@ -91,19 +109,24 @@ def _neediest_split(lacking: dict[str, float], capacity: dict[str, float]) -> st
 def check_no_overlap(splits: dict[str, list[Product]], by: str) -> str:
     """What is printed at every start: sizes, shares, labels, overlap.
 
-    An AssertionError if a list or brand is in two splits, or a label has no training.
+    An AssertionError if a list, name or brand is in two splits or a label has no training, unless
+    the splits are the table's own.
     """
     sizes = {split: len(products) for split, products in splits.items()}
     labels = {split: {p.label for p in products} for split, products in splits.items()}
-    shared_lists = _shared({split: {p.key for p in ps} for split, ps in splits.items()})
-    shared_brands = _shared({split: {p.brand for p in ps} for split, ps in splits.items()})
+    shared_groups = _shared({split: {p.group for p in ps} for split, ps in splits.items()})
+    shared_brands = _shared(
+        {split: {p.brand for p in ps if p.brand} for split, ps in splits.items()}
+    )
     untrained = (labels["valid"] | labels["test"]) - labels["train"]
-    assert not shared_lists and not untrained and not (by == "brand" and shared_brands)
+    is_given = any(product.split for products in splits.values() for product in products)
+    assert is_given or not (shared_groups or untrained or (by == "brand" and shared_brands))
     total = sum(sizes.values())
     parts = [f"{split} {n:,} ({n / total:.1%})" for split, n in sizes.items()]
     text = (
-        f"split: {', '.join(parts)}; {len(labels['train'])} labels, {len(labels['test'])} of them "
-        f"in test; lists in two splits {shared_lists}, labels without training {len(untrained)}"
+        f"split{' of the table' if is_given else ''}: {', '.join(parts)}; {len(labels['train'])} "
+        f"labels, {len(labels['test'])} of them in test; lists or names in two splits "
+        f"{shared_groups}, labels without training {len(untrained)}"
     )
     if by == "brand":
         text += f", brands in two splits {shared_brands}"
@@ -116,12 +139,13 @@ def _shared(values: dict[str, set[str]]) -> int:
 
 
 def check_no_leakage(checkpoint: Path | None, held_out: Iterable[Product]) -> None:
-    """ValueError if the model of a run was trained on a list of the products that are held out.
+    """ValueError if the model of a run was trained on a list or name of products held out.
 
     It looks at the train_lists.txt of a train_cls.py run and the .txt files that a train_mlm.py run
     was given, of this run and of those that it began from (--init), as far as they are still there.
     """
-    keys = {normalize_key(product.text) for product in held_out}
+    keys = {name_key(getattr(product, part)) for product in held_out for part in INPUTS}
+    keys.discard("")
     folder, seen = checkpoint, set()
     while folder is not None and folder not in seen:
         seen.add(folder)
@@ -135,9 +159,9 @@ def check_no_leakage(checkpoint: Path | None, held_out: Iterable[Product]) -> No
             num_leaked = len(keys & _keys_in(path))
             if num_leaked:
                 raise ValueError(
-                    f"{folder} was trained on {path}, which holds {num_leaked:,} lists of this "
-                    "run's validation and test splits; use the --split and --split-seed of the run "
-                    "that wrote it"
+                    f"{folder} was trained on {path}, which holds {num_leaked:,} lists or names of "
+                    "this run's validation and test splits; use the --split and --split-seed of "
+                    "the run that wrote it"
                 )
         folder = init
 
@@ -147,10 +171,14 @@ def _keys_in(path: str) -> set[str]:
     if not path.endswith(".txt") or not Path(path).is_file():
         return set()
     text = Path(path).read_text(encoding="utf-8", errors="replace")
-    return set(map(normalize_key, text.splitlines()))
+    return set(map(name_key, text.splitlines()))
 
 
 def fingerprint(splits: dict[str, list[Product]]) -> str:
-    """A hash of every product, its text, label and split: of all that files and cleaning decide."""
-    rows = [(split, p.source, p.row, p.label, p.text) for split, ps in splits.items() for p in ps]
+    """A hash of each product's texts, label and split: of all that files and reading decide."""
+    rows = [
+        (split, p.source, p.row, p.label, p.name, p.ingredients)
+        for split, products in splits.items()
+        for p in products
+    ]
     return hashlib.blake2b(json.dumps(rows).encode(), digest_size=8).hexdigest()

@@ -36,20 +36,21 @@ def mlm_metrics(sums: Tensor) -> dict[str, float]:
 
 
 def classification_metrics(
-    logits: Tensor, label_ids: Tensor, labels: Sequence[str], temperature: float = 1.0
+    logits: Tensor, label_ids: Tensor, labels: Sequence[str], answered: Tensor | None = None
 ) -> dict[str, Any]:
     """Logits (B, C), target classes (B,) -> what a report says of them.
 
-    accuracy, top3, macro_f1, loss (nats), ece (of logits / temperature), ece_uncalibrated,
-    temperature and per_class, in which a label has precision, recall, f1 and support. macro_f1 is
-    the mean over the classes that occur among targets or predictions, as in scikit-learn; a ratio
-    without a denominator is 0.
+    accuracy, top3, macro_f1, loss (nats), ece and per_class, in which a label has precision,
+    recall, f1 and support. macro_f1 is the mean over the classes that occur among targets or
+    predictions, as in scikit-learn; a ratio without a denominator is 0. answered: (B,); those that
+    are not count as wrong, and not for loss and ece.
     """
     logits = logits.double()
-    predicted = logits.argmax(-1)
-    confusion = confusion_matrix(predicted, label_ids, len(labels))
+    if answered is None:
+        answered = torch.ones(len(label_ids), dtype=torch.bool)
+    confusion = confusion_matrix(logits[answered].argmax(-1), label_ids[answered], len(labels))
     correct = confusion.diagonal().double()  # (C,)
-    support = confusion.sum(1).double()
+    support = label_ids.bincount(minlength=len(labels)).double()
     given = confusion.sum(0).double()
     precision = correct / given.clamp(min=1)
     recall = correct / support.clamp(min=1)
@@ -65,17 +66,40 @@ def classification_metrics(
         for i, label in enumerate(labels)
     }
     top3 = logits.topk(min(3, len(labels)), -1).indices  # (B, 3)
-    calibrated = logits / temperature
+    in_top3 = (top3 == label_ids[:, None]).any(-1) & answered
     return {
         "accuracy": correct.sum().item() / len(label_ids),
-        "top3": (top3 == label_ids[:, None]).any(-1).double().mean().item(),
+        "top3": in_top3.double().mean().item(),
         "macro_f1": f1[occurs].mean().item(),
-        "loss": F.cross_entropy(calibrated, label_ids).item(),
-        "ece": expected_calibration_error(calibrated, label_ids),
-        "ece_uncalibrated": expected_calibration_error(logits, label_ids),
-        "temperature": temperature,
+        "loss": F.cross_entropy(logits[answered], label_ids[answered], reduction="sum").item()
+        / max(int(answered.sum()), 1),
+        "ece": expected_calibration_error(logits[answered], label_ids[answered]),
         "per_class": per_class,
     }
+
+
+def coverage(
+    logits: Tensor, label_ids: Tensor, answered: Tensor, min_probabilities: Sequence[float]
+) -> list[dict[str, float]]:
+    """What is left when answers below a probability are withheld, for each of the probabilities.
+
+    Logits (B, C), target classes (B,), answered (B,). min_probability, answered: share of all that
+    is left. correct: share of these that is right, 0 if none is left.
+    """
+    confidence, predicted = logits.softmax(-1).max(-1)
+    is_correct = predicted == label_ids
+    rows = []
+    for min_probability in min_probabilities:
+        left = answered & (confidence >= min_probability)
+        correct = (is_correct & left).sum().item() / max(int(left.sum()), 1)
+        rows.append(
+            {
+                "min_probability": min_probability,
+                "answered": left.double().mean().item(),
+                "correct": correct,
+            }
+        )
+    return rows
 
 
 def confusion_matrix(predicted: Tensor, label_ids: Tensor, classes: int) -> Tensor:
@@ -94,27 +118,4 @@ def expected_calibration_error(logits: Tensor, label_ids: Tensor, bins: int = 15
     bin_of = (confidence * bins).ceil().long().clamp(1, bins) - 1
     gaps = torch.zeros(bins, dtype=torch.float64)
     gaps = gaps.index_add(0, bin_of, confidence.double() - correct)
-    return (gaps.abs().sum() / len(label_ids)).item()
-
-
-def fit_temperature(logits: Tensor, label_ids: Tensor) -> float:
-    """The temperature in 0.05 ... 20 that makes the loss of logits / temperature smallest.
-
-    Guo et al. 2017. Logits (B, C), target classes (B,). Found by golden-section search on its
-    logarithm: in 1 / temperature the loss is convex.
-    """
-    logits = logits.double()
-    golden = (math.sqrt(5) - 1) / 2
-    low, high = math.log(0.05), math.log(20.0)
-
-    def loss(log_temperature: float) -> float:
-        return F.cross_entropy(logits / math.exp(log_temperature), label_ids).item()
-
-    while high - low > 1e-4:
-        left = high - golden * (high - low)
-        right = low + golden * (high - low)
-        if loss(left) < loss(right):
-            high = right
-        else:
-            low = left
-    return math.exp((low + high) / 2)
+    return (gaps.abs().sum() / max(len(label_ids), 1)).item()

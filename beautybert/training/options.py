@@ -185,6 +185,7 @@ def parse(
     """
     hints = typing.get_type_hints(config_class)
     parser = _make_parser(config_class, description, hints)
+    _check_renamed(config_class, sys.argv[1:] if arguments is None else arguments)
     given = vars(parser.parse_args(arguments))
     path = given.pop("config")
     values = _read_file(config_class, hints, path) if path else {}
@@ -195,6 +196,14 @@ def parse(
     for name, value in given.items():
         values[name] = tuple(value) if isinstance(value, list) else value
     return config_class(**values)
+
+
+def _check_renamed(config_class: type, arguments: Sequence[str]) -> None:
+    """ValueError for a flag that has another name now, as the class's RENAMED says."""
+    renamed = getattr(config_class, "RENAMED", {})
+    found = {argument.partition("=")[0] for argument in arguments}
+    old = [name for name in renamed if flag(name) in found]
+    raise_problems([f"{flag(name)} is now {renamed[name]}" for name in old])
 
 
 class _Parser(argparse.ArgumentParser):
@@ -295,11 +304,14 @@ def _read_file(config_class: type, hints: dict[str, Any], path: str) -> dict[str
     known = {field.name: field for field in dataclasses.fields(config_class)}
     problems = []
     for key, value in values.items():
+        if key in getattr(config_class, "RENAMED", {}):
+            problems.append(f"--config {path}: {key} is now {config_class.RENAMED[key]}")  # type: ignore[attr-defined]
+            continue
         if key not in known:
             options = ", ".join(known)
             problems.append(f"--config {path}: unknown option {key!r}; options are {options}")
             continue
-        problem = _wrong_value(value, hints[key], known[key].metadata["choices"])
+        problem = _wrong_value(value, hints[key], known[key])
         if problem:
             problems.append(f"--config {path}: {key} = {value!r} {problem}")
         elif isinstance(value, list):
@@ -308,17 +320,19 @@ def _read_file(config_class: type, hints: dict[str, Any], path: str) -> dict[str
     return values
 
 
-def _wrong_value(value: Any, hint: Any, choices: Sequence[str] | None) -> str | None:
+def _wrong_value(value: Any, hint: Any, field: dataclasses.Field) -> str | None:
     """What is wrong with a value from a JSON file; None if nothing is."""
     base = _base_type(hint)
     if value is None and base is not hint:
         return None
     if typing.get_origin(base) is tuple:
         is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        return None if is_list and value else "is no list of strings, or empty"
+        is_fine = is_list and (value or not field.default)
+        return None if is_fine else "is no list of strings, or empty"
     accepted = (int, float) if base is float else base
     if not isinstance(value, accepted) or isinstance(value, bool) != (base is bool):
         return f"is no {base.__name__}"
+    choices = field.metadata["choices"]
     if choices and value not in choices:
         return f"is none of {', '.join(choices)}"
     return None

@@ -127,21 +127,6 @@ def test_the_mlp_head_is_dense_layers_on_cls_and_the_mean():
     torch.testing.assert_close(model(*batch), expected, atol=1e-12, rtol=0)
 
 
-def test_the_wide_head_starts_as_mlp_and_adds_a_linear_model_of_token_counts():
-    mlp, wide = classifier_of("mlp"), classifier_of("wide")
-    loaded = wide.load_state_dict(mlp.state_dict(), strict=False)
-    assert loaded.missing_keys == ["classifier.wide.weight"]
-    seqlens = [3, 8, 21]
-    batch = packed(seqlens)
-    assert torch.equal(wide(*batch), mlp(*batch)), "it starts as mlp"
-    nn.init.normal_(wide.classifier["wide"].weight)
-    documents = batch[0].split(seqlens)
-    counts = torch.stack([torch.bincount(document, minlength=120) for document in documents])
-    scaled = counts.double() / torch.tensor(seqlens).sqrt()[:, None]
-    linear = scaled @ wide.classifier["wide"].weight
-    torch.testing.assert_close(wide(*batch) - mlp(*batch), linear, atol=1e-12, rtol=0)
-
-
 def test_the_mlm_logits_head_is_one_layer_on_the_vocabulary_logits_of_cls():
     model = classifier_of("mlm-logits")
     seqlens = [3, 8, 21]

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from beautybert.bert.token_units import Vocabulary
 from beautybert.bert.wordpiece import special_ids
+from beautybert.cls import batches
 from beautybert.cls.batches import (
     ClsBatches,
     Example,
@@ -13,7 +16,7 @@ from beautybert.cls.batches import (
     shuffled_indices,
     truncate_head_and_tail,
 )
-from beautybert.cls.products import Product
+from beautybert.cls.products import INPUTS, Product
 from beautybert.training.distributed import Ranks
 from beautybert.training.seeding import generator_of
 from tests.conftest import product_texts
@@ -21,23 +24,51 @@ from tests.conftest import product_texts
 # ---- documents ---------------------------------------------------------------------------------
 
 
-def test_labelled_documents_keep_their_label_and_their_boundaries():
-    examples = [Example(np.arange(length), length) for length in (3, 7, 7, 2)]
+def split_documents(packed):
+    """The ids of each document."""
+    parts = packed.input_ids.split(packed.lengths.seqlens)
+    return [part.tolist() for part in parts]
+
+
+def example_of(label_id, **lengths):
+    """An example whose documents hold 100 * label_id, + 1, ..., as many ids as asked."""
+    start = 100 * label_id
+    return Example({part: np.arange(start, start + n) for part, n in lengths.items()}, label_id)
+
+
+def test_documents_keep_their_label_and_pairs_are_the_two_of_one_product():
+    examples = [
+        example_of(1, name=3, ingredients=8),
+        example_of(2, ingredients=5),
+        example_of(3, name=2),
+        example_of(4, name=7, ingredients=4),
+        example_of(5, name=3, ingredients=3),
+    ]
     batch = pack_examples(examples)
-    documents = batch.input_ids.split(batch.lengths.seqlens)
-    for document, label_id in zip(documents, batch.target_ids.tolist(), strict=True):
-        assert document.tolist() == list(range(label_id))
-    assert batch.position_ids.tolist() == batch.input_ids.tolist()
-    assert batch.lengths.cu_seqlens.tolist() == [0, 3, 10, 17, 19]
-    assert batch.num_tokens == 19
-    assert batch.weights.tolist() == [1, 1, 1, 1]
+    documents = split_documents(batch.inputs)
+    assert list(map(len, documents)) == [2, 3, 3, 3, 4, 5, 7, 8]
+    assert batch.inputs.lengths.cu_seqlens.tolist() == [0, 2, 5, 8, 11, 15, 20, 27, 35]
+    positions = batch.inputs.position_ids.split(batch.inputs.lengths.seqlens)
+    owners = []
+    for document, position in zip(documents, positions, strict=True):
+        owners.append(document[0] // 100)
+        assert document == [100 * owners[-1] + n for n in range(len(document))]
+        assert position.tolist() == list(range(len(document)))
+    paired = [[owners[one], owners[other]] for one, other in batch.pairs.tolist()]
+    assert sorted(paired) == [[1, 1], [4, 4], [5, 5]]
+    assert len({index for pair in batch.pairs.tolist() for index in pair}) == 6
+    assert batch.target_ids.tolist() == owners + [one for one, _ in paired]
+    assert batch.num_targets == 8 + 3
+    assert batch.num_tokens == 35
 
 
-def test_documents_weigh_what_their_class_does():
-    examples = [Example(np.arange(3), label_id) for label_id in (2, 0, 2)]
-    batch = pack_examples(examples, torch.tensor([0.5, 9.0, 2.0]))
-    assert batch.weights.tolist() == [2.0, 0.5, 2.0]
-    assert batch.num_targets == 4.5
+@pytest.mark.parametrize("part", INPUTS)
+def test_products_with_one_document_have_no_pairs(part):
+    batch = pack_examples([example_of(n, **{part: 3}) for n in (2, 0, 1)])
+    assert batch.pairs.shape == (0, 2)
+    assert batch.target_ids.tolist() == [2, 0, 1]
+    logits = torch.randn(3, 4)
+    assert logits[batch.pairs].sum(1).shape == (0, 4)
 
 
 def test_long_lists_keep_head_and_tail():
@@ -127,13 +158,16 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def by_split():
-    """Products of three labels, the first much more frequent in training than the others."""
+    """Products of three labels: of each seven, two have a name alone and two a list alone."""
     texts = product_texts(100)
+    names = [", ".join(text.split()[:5]) for text in product_texts(100, seed=1)]
     labels = ["cream"] * 40 + ["oil"] * 10 + ["serum"] * 10 + ["cream", "oil"] * 20
-    products = [
-        Product("test", row, f"brand {row}", texts[row].replace(" ", ", "), texts[row], label)
-        for row, label in enumerate(labels)
-    ]
+    products = []
+    for row, label in enumerate(labels):
+        name = "" if row % 7 < 2 else names[row]
+        ingredients = "" if row % 7 in (2, 3) else texts[row].replace(" ", ", ")
+        keys = (ingredients, name, f"group {row}")
+        products.append(Product("test", row, label, f"brand {row}", name, ingredients, *keys))
     return {"train": products[:60], "valid": products[60:65], "test": products[65:]}
 
 
@@ -143,16 +177,17 @@ def batches_of(by_split, tokenizer, **changes):
         "micro_batch_size": 4,
         "max_length": 64,
         "ingredient_dropout": 0.3,
-        "class_weights": False,
         "seed": 3,
     }
     return ClsBatches(by_split, tokenizer, **options | changes)
 
 
 def check_same(batch, expected):
-    for name in ("input_ids", "position_ids", "target_ids", "weights"):
+    for name in ("input_ids", "position_ids"):
+        assert torch.equal(getattr(batch.inputs, name), getattr(expected.inputs, name)), name
+    for name in ("pairs", "target_ids"):
         assert torch.equal(getattr(batch, name), getattr(expected, name)), name
-    assert batch.lengths.seqlens == expected.lengths.seqlens
+    assert batch.inputs.lengths.seqlens == expected.inputs.lengths.seqlens
     assert batch.index == expected.index
 
 
@@ -163,42 +198,93 @@ def test_a_training_batch_is_a_function_of_seed_step_and_index(by_split, tokeniz
     for key in reversed(keys):
         check_same(data.train_batch(*key), expected[key])
         check_same(batches_of(by_split, tokenizer).train_batch(*key), expected[key])
-    different = {tuple(batch.input_ids.tolist()) for batch in expected.values()}
+    different = {tuple(batch.inputs.input_ids.tolist()) for batch in expected.values()}
     assert len(different) == len(keys)
     other = batches_of(by_split, tokenizer, seed=4).train_batch(1, 0)
-    assert not torch.equal(other.input_ids, expected[1, 0].input_ids)
+    assert not torch.equal(other.inputs.input_ids, expected[1, 0].inputs.input_ids)
 
 
-def test_the_steps_of_an_epoch_hold_every_training_list_once(by_split, tokenizer):
+def all_documents(examples, part):
+    """The ids of one input of examples."""
+    return [example.documents[part].tolist() for example in examples if part in example.documents]
+
+
+def test_the_steps_of_an_epoch_hold_every_training_document_once(by_split, tokenizer):
     data = batches_of(by_split, tokenizer, ingredient_dropout=0.0, batch_size=4)
     assert data.steps(1) == 15
     assert data.epoch_at(15) == 1
     documents = []
+    num_pairs = 0
     for step in range(1, 16):
         batch = data.train_batch(step, 0)
-        documents += [part.tolist() for part in batch.input_ids.split(batch.lengths.seqlens)]
-    assert sorted(documents) == sorted(example.ids.tolist() for example in data.examples["train"])
+        documents += split_documents(batch.inputs)
+        num_pairs += len(batch.pairs)
+        assert batch.num_targets == len(batch.inputs.lengths.seqlens) + len(batch.pairs)
+    examples = data.examples["train"]
+    assert sorted(documents) == sorted(
+        all_documents(examples, "name") + all_documents(examples, "ingredients")
+    )
+    assert num_pairs == sum(bool(p.name and p.ingredients) for p in by_split["train"])
 
 
-def test_ranks_share_the_examples_of_a_split_with_their_indices(by_split, tokenizer):
+def test_ingredients_are_left_out_and_names_are_complete(by_split, tokenizer):
+    data = batches_of(by_split, tokenizer, ingredient_dropout=0.5, batch_size=4)
+    documents = []
+    for step in range(1, 16):
+        documents += split_documents(data.train_batch(step, 0).inputs)
+    names, lists = (all_documents(data.examples["train"], part) for part in INPUTS)
+    for name in names:
+        documents.remove(name)  # a ValueError if it was thinned
+    assert len(documents) == len(lists)
+    num_complete = sum(document in lists for document in documents)
+    assert num_complete < 0.2 * len(lists)
+    assert sum(map(len, documents)) < 0.7 * sum(map(len, lists))
+
+
+def test_every_list_of_every_epoch_has_random_numbers_of_its_own(by_split, tokenizer, monkeypatch):
+    draws = []
+    drop = batches.drop_ingredients
+
+    def watched_drop(ids, share, vocabulary, rng):
+        draws.append(rng.bit_generator.state["state"]["state"])
+        return drop(ids, share, vocabulary, rng)
+
+    monkeypatch.setattr(batches, "drop_ingredients", watched_drop)
+    data = batches_of(by_split, tokenizer, batch_size=12)
+    for step in range(1, 11):  # two epochs
+        for i in range(3):
+            data.train_batch(step, i)
+    num_lists = sum(bool(product.ingredients) for product in by_split["train"])
+    assert len(draws) == len(set(draws)) == 2 * num_lists
+
+
+def test_ranks_share_the_documents_of_a_split_with_their_indices(by_split, tokenizer):
     data = batches_of(by_split, tokenizer)
     found = {}
     for rank in range(2):
-        for indices, batch in data.eval_batches("test", Ranks(rank, rank, 2, CPU)):
-            documents = batch.input_ids.split(batch.lengths.seqlens)
-            for index, document, label_id in zip(indices, documents, batch.target_ids, strict=True):
-                assert index not in found
-                found[index] = (document.tolist(), int(label_id))
-    assert sorted(found) == list(range(35))
+        for inputs, indices, packed in data.eval_batches("test", Ranks(rank, rank, 2, CPU)):
+            for *key, document in zip(inputs, indices, split_documents(packed), strict=True):
+                assert found.setdefault(tuple(key), document) is document, "it came twice"
+    expected = {}
     for index, example in enumerate(data.examples["test"]):
-        assert found[index] == (example.ids.tolist(), example.label_id)
-    assert data.target_ids("test").tolist() == [found[index][1] for index in range(35)]
+        for part, ids in example.documents.items():
+            expected[INPUTS.index(part), index] = ids.tolist()
+    assert found == expected
+    labels = [product.label for product in by_split["test"]]
+    assert [data.labels[i] for i in data.target_ids("test").tolist()] == labels
 
 
-def test_rare_classes_weigh_more_and_all_together_what_the_documents_do(by_split, tokenizer):
-    data = batches_of(by_split, tokenizer, class_weights=True)
+def test_texts_and_shares_of_labels_are_those_of_the_products(by_split, tokenizer):
+    data = batches_of(by_split, tokenizer)
     assert data.labels == ["cream", "oil", "serum"]
-    torch.testing.assert_close(data.label_weights, torch.tensor([0.5, 2.0, 2.0]))
-    weights = data.label_weights[data.target_ids("train")]
-    assert weights.sum().item() == pytest.approx(60)
-    assert batches_of(by_split, tokenizer).label_weights.tolist() == [1, 1, 1]
+    assert data.log_prior.exp().tolist() == pytest.approx([4 / 6, 1 / 6, 1 / 6])
+    assert data.texts("valid") == {
+        "name": [product.name for product in by_split["valid"]],
+        "ingredients": [product.ingredients for product in by_split["valid"]],
+    }
+    assert data.inputs == list(INPUTS)
+    only_names = {
+        split: [replace(product, ingredients="") for product in products if product.name]
+        for split, products in by_split.items()
+    }
+    assert batches_of(only_names, tokenizer).inputs == ["name"]

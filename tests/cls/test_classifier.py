@@ -1,140 +1,597 @@
+"""What a finished classifier answers, and that its folder holds all of it."""
+
 import json
 import re
+import shutil
+from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
 
+import beautybert
+from beautybert.bert import wordpiece
 from beautybert.bert.attention import PackedLengths
-from beautybert.bert.model import BertForSequenceClassification
+from beautybert.bert.model import HEADS, BertForSequenceClassification
 from beautybert.bert.pretrained import read_config
-from beautybert.cls import classifier
-from beautybert.cls.classifier import LrFactor
-from beautybert.training.checkpoints import file_checksum
-from beautybert.training.optim import make_optimizer
-from tests.conftest import TINY
+from beautybert.cls import classifier as classifiers
+from beautybert.cls import word_model
+from beautybert.cls.batches import ClsBatches
+from beautybert.cls.classifier import Answer, Classifier
+from beautybert.cls.ingredients import parse_ingredients
+from beautybert.cls.pool import CASES, PRIOR, RARE_LABELS, Pool
+from beautybert.cls.products import INPUTS, Product
+from tests.conftest import product_texts
 
-LABELS = ["eye care", "lip", "mask"]
-IDS = torch.arange(5, 25)
-BATCH = IDS, torch.arange(20), PackedLengths.of([20])
-MLP = {f"classifier.{part}.{kind}" for part in ("dense", "out_proj") for kind in ("weight", "bias")}
-ONE_LAYER = {"classifier.weight", "classifier.bias"}
+LABELS = ["cream", "gel", "lipstick", "mascara"]
+FAMILIES = {"cream": "skin", "gel": "skin", "lipstick": "makeup"}  # none for mascara
+LOG_PRIOR = torch.tensor([0.6, 0.25, 0.1, 0.05], dtype=torch.float64).log()
+WEIGHTS = {
+    "name": {"name": 0.05, "name words": 0.3, PRIOR: 0.5},
+    "ingredients": {"ingredients": 0.08, "ingredients words": 0.2, PRIOR: 0.25},
+    "both": {"name": 0.04, "name words": 0.2, "ingredients": 0.06, "ingredients words": 0.1},
+}
+NAMES = ["Gentle Rose Cream", "Daily Moisture Gel", None, "", "Sun Lip Balm", "Mint Face Wash"]
+LISTS = ["Water, Glycerin, Mint", None, "Shea Butter, Dimethicone", "", "No Info", "Water, Retinol"]
+INPUTS_OF = [INPUTS, INPUTS[:1], INPUTS[1:], (), INPUTS[:1], INPUTS]
 
 
-def start(checkpoint, labels=LABELS, head="pooler"):
-    return classifier.start(checkpoint, read_config(checkpoint), labels, head)
+def make_classifier(checkpoint, head="pooler", **changes) -> Classifier:
+    """Random weights, word models of random labels, and weights of the pool that all matter."""
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(read_config(checkpoint), len(LABELS), head)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    label_ids = torch.arange(200) % len(LABELS)
+    fitted = [word_model.fit(product_texts(200, seed), label_ids, len(LABELS)) for seed in (0, 1)]
+    made = Classifier(
+        model=model.eval(),
+        tokenizer=wordpiece.read(checkpoint),
+        labels=LABELS,
+        pool=Pool(WEIGHTS, LOG_PRIOR),
+        word_models=dict(zip(INPUTS, fitted, strict=True)),
+        inputs=INPUTS,
+        max_length=64,
+        vetted=INPUTS,
+        families=FAMILIES,
+    )
+    return replace(made, **changes)
 
 
-def names_in(report, kind):
-    """The names that a load report gives after "newly initialised" or "unused"."""
-    names = re.search(rf"\d+ {kind}(?: \((.*?)\))?(?:,|$)", report)[1]
-    return set(names.split(", ")) if names else set()
+@pytest.fixture(scope="module")
+def classifier(checkpoint) -> Classifier:
+    return make_classifier(checkpoint)
 
 
-# ---- starting ----------------------------------------------------------------------------------
+def saved(classifier, folder):
+    """The folder as train_cls.py leaves it."""
+    wordpiece.write(classifier.tokenizer, folder, classifier.max_length)
+    classifier.save(folder)
+    return folder
+
+
+def probabilities_of(classifier, name, ingredients, balanced=False) -> dict[str, float]:
+    """Label -> probability, a document at a time, with the pool written out."""
+    texts = {"name": name, "ingredients": ingredients and str(parse_ingredients(ingredients))}
+    parts = tuple(part for part in INPUTS if texts[part])
+    (case,) = [case for case, of_case in CASES.items() if of_case == parts]
+    weights = classifier.pool.weights[case]
+    of_prior = weights.get(PRIOR, 0.0) - (1 - RARE_LABELS[case]) * balanced
+    pooled = of_prior * classifier.pool.log_prior
+    for part in parts:
+        ids = torch.tensor(classifier.tokenizer.encode(texts[part]).ids)
+        lengths = PackedLengths.of([len(ids)])
+        with torch.no_grad():
+            logits = classifier.model(ids, torch.arange(len(ids)), lengths)[0]
+        pooled = pooled + weights[part] * logits
+        if part in classifier.word_models:
+            of_words = classifier.word_models[part]([texts[part]])[0]
+            pooled = pooled + weights[f"{part} words"] * of_words
+    return dict(zip(classifier.labels, pooled.softmax(-1).tolist(), strict=True))
+
+
+def by_label(answer: Answer) -> dict[str, float]:
+    return dict(zip(answer.labels, answer.probabilities, strict=True))
+
+
+# ---- answers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prior", ["data", "balanced"])
+def test_answers_are_the_pool_of_what_each_document_says_the_most_probable_first(classifier, prior):
+    answers = classifier.predict(LISTS, NAMES, top_k=4, prior=prior)
+    assert [answer.inputs for answer in answers] == INPUTS_OF
+    for answer, name, cell in zip(answers, NAMES, LISTS, strict=True):
+        if not answer.inputs:
+            continue
+        unread = parse_ingredients(cell).reason if cell and len(answer.inputs) == 1 and name else ""
+        cell = cell if "ingredients" in answer.inputs else ""
+        expected = probabilities_of(classifier, name, cell, balanced=prior == "balanced")
+        assert by_label(answer) == pytest.approx(expected, abs=1e-5)
+        assert list(answer.labels) == sorted(expected, key=expected.get, reverse=True)
+        assert (answer.reason, answer.is_family) == (unread, False)
+        assert all(type(value) is float for value in answer.probabilities)
+    first = [max(by_label(answer), key=by_label(answer).get) for answer in answers if answer.labels]
+    assert len(set(first)) > 1
+
+
+def test_priors_make_different_answers(classifier):
+    as_trained, balanced = (
+        classifier.predict(LISTS, NAMES, top_k=4, prior=prior) for prior in classifiers.PRIORS
+    )
+    for one, other in zip(as_trained, balanced, strict=True):
+        if one.labels:
+            assert by_label(one)["cream"] > by_label(other)["cream"]  # the most frequent
+            assert by_label(one)["mascara"] < by_label(other)["mascara"]  # the rarest
+
+
+def test_the_top_answers_are_the_first_of_all(classifier):
+    everything = classifier.predict(LISTS, NAMES, top_k=99)
+    for top_k in (1, 3):
+        for answer, full in zip(
+            classifier.predict(LISTS, NAMES, top_k=top_k), everything, strict=True
+        ):
+            assert answer.labels == full.labels[:top_k]
+            assert answer.probabilities == full.probabilities[:top_k]
+    assert [len(answer.labels) for answer in everything] == [4, 4, 4, 0, 4, 4]
+
+
+def test_names_or_lists_may_be_given_alone(classifier):
+    for alone, beside in [
+        (classifier.predict(names=NAMES), classifier.predict([""] * 6, NAMES)),
+        (classifier.predict(LISTS), classifier.predict(LISTS, [None] * 6)),
+    ]:
+        assert sum(bool(answer.labels) for answer in alone) >= 3
+        for one, other in zip(alone, beside, strict=True):
+            assert one == replace(other, reason=one.reason)  # which says what was given
+    assert classifier.predict([]) == classifier.predict([], []) == []
+
+
+def test_cells_may_come_from_pandas_with_what_it_puts_for_missing_ones(classifier):
+    found = classifier.predict(pd.Series(LISTS), pd.Series(NAMES), top_k=2)
+    assert found == classifier.predict(LISTS, NAMES, top_k=2)
+    numbers = pd.Series([np.nan, pd.NA, 5.0])
+    assert [answer.labels for answer in classifier.predict(names=numbers)] == [()] * 3
+
+
+def test_which_products_are_asked_together_changes_nothing(classifier, monkeypatch):
+    names = [text[:60] for text in product_texts(20, seed=3)]
+    lists = [", ".join(text.title().split()[:9]) for text in product_texts(20, seed=4)]
+    expected = [
+        classifier.predict([cell], [name], top_k=4)[0]
+        for cell, name in zip(lists, names, strict=True)
+    ]
+    for batch in (32, 3):
+        monkeypatch.setattr(classifiers, "BATCH", batch)
+        for one, other in zip(classifier.predict(lists, names, top_k=4), expected, strict=True):
+            assert one.inputs == other.inputs
+            assert by_label(one) == pytest.approx(by_label(other), abs=1e-5)
+
+
+def test_a_document_longer_than_the_model_keeps_head_and_tail(classifier):
+    words = ["rose", "mint", "cream", "gel", "oil", "water", "shea"]
+    long = " ".join(words * 20)
+    ids = classifier.tokenizer.encode(long, add_special_tokens=False).ids
+    head_and_tail = classifier.tokenizer.decode(ids[:10] + ids[-4:])
+    assert head_and_tail.split() == [*words, *words[:3], *words[-4:]]
+    encoder_alone = Pool({"name": {"name": 1.0}, "ingredients": {}, "both": {}}, LOG_PRIOR)
+    classifier = replace(classifier, pool=encoder_alone)
+    (answer,) = replace(classifier, max_length=16).predict(names=[long], top_k=4)
+    (expected,) = classifier.predict(names=[head_and_tail], top_k=4)
+    assert by_label(answer) == pytest.approx(by_label(expected), abs=1e-5)
+    (in_full,) = classifier.predict(names=[long[:150]], top_k=4)
+    assert by_label(in_full) != pytest.approx(by_label(expected), abs=1e-3)
+
+
+# ---- no answer, and less of one ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "head, new, unused",
+    "name, cell, reason",
     [
-        ("pooler", ONE_LAYER, ("cls.",)),
-        ("mlm-logits", ONE_LAYER, ("bert.pooler.",)),
-        ("mlp", MLP, ("cls.", "bert.pooler.")),
-        ("wide", MLP | {"classifier.wide.weight"}, ("cls.", "bert.pooler.")),
+        ("", "", "no name; empty"),
+        (None, "No Info", "no name; no list given"),
+        ("n/a", None, "no name; empty"),
+        ("Xqzvw Kjhgt", None, "hardly any word of the name is known; empty"),
+        ("化粧水", "", "hardly any word of the name is known; empty"),
+        (
+            "Xqzvw Kjhgt",
+            "Unobtainium, Kryptonite, Vibranium Extract",
+            "hardly any word of the name is known; hardly any word of the list is known",
+        ),
+        ("", "水、甘油、丁二醇", "no name; not in Latin letters"),
     ],
 )
-def test_a_classifier_starts_from_the_encoder_and_what_its_head_can_use(
-    checkpoint, head, new, unused
+def test_a_product_that_nothing_is_known_of_is_not_answered_and_says_why(
+    classifier, name, cell, reason
 ):
-    model, report = start(checkpoint, list("abcdefg"), head)
-    weights = load_file(checkpoint / "model.safetensors")
-    assert names_in(report, "newly initialised") == new
-    assert names_in(report, "unused") == {key for key in weights if key.startswith(unused)}
-    for key, tensor in model.state_dict().items():
-        if key not in new:
-            assert torch.equal(tensor, weights[key]), key
+    known, unknown = classifier.predict(["Water, Mint", cell], ["Rose Cream", name])
+    assert known.labels
+    assert unknown == Answer(reason=reason)
 
 
-def test_without_a_checkpoint_all_weights_are_new():
-    model, report = classifier.start(None, TINY, LABELS, "wide")
-    assert model.head == "wide"
-    assert report == "weights: all newly initialised"
-    assert model(*BATCH).shape == (1, 3)
+@pytest.mark.parametrize(
+    "text, is_unsure, is_read",
+    [
+        ("Rose", True, [True, True]),
+        ("rose xqzvw kjhgt", True, [True, True]),
+        ("rose xqzvw kjhgt zzyxw", False, [False, False]),
+        ("glycerin xqzvw", False, [True, False]),  # a name of a word that the encoder knows
+        ("glycerin xqzvw", True, [False, False]),
+        ("waters xqzvw", False, [True, False]),  # two tokens, water ##s
+        ("kryptonite xqzvw", False, [False, False]),  # eight
+        ("", False, [False, False]),
+    ],
+)
+def test_documents_count_of_whose_words_enough_are_known(classifier, text, is_unsure, is_read):
+    """Of a name also words of one or two tokens are known, if the name is telling."""
+    models = {part: word_model.fit(["rose mint"] * 2, torch.tensor([0, 1]), 4) for part in INPUTS}
+    pool = Pool.unfitted(LOG_PRIOR)
+    trained = replace(classifier, word_models=models, pool=pool, vetted=INPUTS)
+    texts = dict.fromkeys(INPUTS, [text])
+    logits = dict.fromkeys(INPUTS, torch.tensor([[0.0, 0.5 if is_unsure else 9.0, 0.0, 0.0]]))
+    assert trained.readable(texts, logits).T.tolist() == [is_read]
+    for other in (replace(trained, vetted=()), replace(trained, word_models={})):
+        assert other.readable(texts, logits).T.tolist() == [[bool(text)] * 2]
 
 
-def test_a_classifier_goes_on_with_its_own_labels_and_head_and_no_other(checkpoint, tmp_path):
-    model, _ = start(checkpoint)
-    classifier.save(tmp_path, model, LABELS, 1.0, 64)
-    again, report = start(tmp_path)
-    assert not names_in(report, "newly initialised")
-    assert torch.equal(again.classifier.weight, model.classifier.weight)
-    message = r"a classifier for other labels \(only there: eye care; only here: nail\)"
+def test_a_name_is_telling_by_itself_whatever_the_list_says(classifier):
+    models = {"name": word_model.fit(["rose mint"] * 2, torch.tensor([0, 1]), 4)}
+    trained = replace(classifier, word_models=models, pool=Pool.unfitted(LOG_PRIOR))
+    texts = {"name": ["glycerin xqzvw"] * 2, "ingredients": ["rose"] * 2}
+    unsure_and_sure = torch.tensor([[0.0, 0.5, 0.0, 0.0], [0.0, 9.0, 0.0, 0.0]])
+    logits = {"name": unsure_and_sure, "ingredients": unsure_and_sure.flip(0)}
+    assert trained.readable(texts, logits).tolist() == [[False, True], [True, True]]
+
+
+def test_a_document_of_unknown_words_leaves_the_answer_to_the_other(classifier):
+    lists = ["Water, Mint"] * 2
+    named, unnamed = classifier.predict(lists, ["Xqzvw Kjhgt", ""], top_k=4)
+    assert named == replace(unnamed, reason="hardly any word of the name is known")
+    assert named.inputs == ("ingredients",) and unnamed.reason == ""
+
+
+def test_below_the_minimum_probability_there_is_no_answer(classifier):
+    answers = classifier.predict(LISTS, NAMES)
+    values = sorted(answer.probabilities[0] for answer in answers if answer.labels)
+    threshold = values[2]
+    found = classifier.predict(LISTS, NAMES, min_probability=threshold)
+    for answer, full in zip(found, answers, strict=True):
+        if full.labels and full.probabilities[0] < threshold:
+            reason = f"probability below {threshold:g}"
+            assert answer == Answer(inputs=full.inputs, reason=reason)
+        else:
+            assert answer == full  # at the minimum it is an answer
+    assert sum(bool(answer.labels) for answer in found) == len(values) - 2
+
+
+def test_an_unsure_answer_is_the_sum_of_its_family(classifier):
+    everything = classifier.predict(LISTS, NAMES, top_k=4)
+    threshold = 0.6
+    found = classifier.predict(LISTS, NAMES, top_k=4, min_probability=threshold, family=True)
+    kinds = set()
+    for answer, full in zip(found, everything, strict=True):
+        if not full.labels:
+            continue
+        of = by_label(full)
+        sums = {"skin": of["cream"] + of["gel"], "makeup": of["lipstick"]}
+        is_sure = full.probabilities[0] >= threshold
+        kinds.add((is_sure, max(sums.values()) >= threshold))
+        if is_sure:
+            assert answer == full
+        elif max(sums.values()) >= threshold:
+            assert answer.is_family and answer.inputs == full.inputs
+            assert by_label(answer) == pytest.approx(sums, abs=1e-9)
+            assert list(answer.labels) == sorted(sums, key=sums.get, reverse=True)
+            assert answer.reason == "probability below 0.6"
+        else:
+            assert answer == Answer(inputs=full.inputs, reason="probability below 0.6")
+    assert {(False, True), (False, False)} <= kinds
+
+
+def test_a_family_has_half_of_the_probability_unless_more_is_asked_for(classifier):
+    found = classifier.predict(LISTS, NAMES, family=True)
+    assert found == classifier.predict(LISTS, NAMES, family=True, min_probability=0.5)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"top_k": 0}, "top_k is at least 1"),
+        ({"min_probability": 1.5}, "min_probability between 0 and 1"),
+        ({"family": True}, "the model knows no families"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_named(classifier, options, message):
+    without = replace(classifier, families={})
     with pytest.raises(ValueError, match=message):
-        start(tmp_path, ["lip", "mask", "nail"])
-    with pytest.raises(ValueError, match="a classifier with the head pooler, not mlp"):
-        start(tmp_path, head="mlp")
+        without.predict(LISTS, NAMES, **options)
 
 
-# ---- a classifier's folder ---------------------------------------------------------------------
+@pytest.mark.parametrize("part", INPUTS)
+def test_a_model_of_one_input_reads_no_other(classifier, part):
+    only = replace(classifier, inputs=(part,), word_models={part: classifier.word_models[part]})
+    given = {"names": NAMES} if part == "name" else {"ingredients": LISTS}
+    expected = classifier.predict(**given, top_k=4)
+    assert only.predict(**given, top_k=4) == expected
+    found = only.predict(LISTS, NAMES, top_k=4)
+    for answer, alone in zip(found, expected, strict=True):
+        assert by_label(answer) == pytest.approx(by_label(alone), abs=1e-12)
+        assert answer.inputs == alone.inputs
+    other = {"ingredients": LISTS} if part == "name" else {"names": NAMES}
+    assert only.predict(**other) == [Answer(reason="no input that the model reads")] * 6
 
 
-def test_a_written_classifier_reads_back_and_opens_in_transformers_with_its_labels(
-    checkpoint, tmp_path
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({}, "give ingredients, names, or as many of the one as of the other"),
+        ({"names": ["a"], "ingredients": ["b", "c"]}, "as many of the one as of the other"),
+        ({"names": "Rose Cream"}, "lists of cells, not one text"),
+        ({"ingredients": "Water"}, "lists of cells, not one text"),
+        ({"names": ["Rose Cream"], "prior": "even"}, "prior is one of data, balanced, not 'even'"),
+    ],
+)
+def test_what_cannot_be_asked_is_named(classifier, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        classifier.predict(**arguments)
+
+
+# ---- explanations ------------------------------------------------------------------------------
+
+
+def explained_by_asking_again(classifier, name_words, ingredients, prior):
+    """(input, unit) -> what the top label loses without the unit."""
+
+    def ask(words, names):
+        given = {}
+        if name_words:
+            given["names"] = [" ".join(words)]
+        if ingredients:
+            given["ingredients"] = [", ".join(names)]
+        (answer,) = classifier.predict(**given, top_k=4, prior=prior)
+        return answer
+
+    full = ask(name_words, ingredients)
+    drops = {}
+    for i, word in enumerate(name_words):
+        other = ask(name_words[:i] + name_words[i + 1 :], ingredients)
+        drops["name", word] = full.probabilities[0] - by_label(other)[full.labels[0]]
+    for i, name in enumerate(ingredients):
+        other = ask(name_words, ingredients[:i] + ingredients[i + 1 :])
+        drops["ingredients", name] = full.probabilities[0] - by_label(other)[full.labels[0]]
+    return drops
+
+
+@pytest.mark.parametrize("prior", classifiers.PRIORS)
+@pytest.mark.parametrize(
+    "words, ingredients, inputs",
+    [
+        (["Gentle", "Rose", "Lip", "Balm"], ["Water", "Glycerin", "Shea Butter"], INPUTS),
+        (["Gentle", "Rose", "Lip", "Balm"], [], INPUTS),
+        ([], ["Water", "Glycerin", "Shea Butter"], INPUTS),
+        (["Gentle", "Rose", "Lip", "Balm"], [], ("name",)),
+        ([], ["Water", "Glycerin", "Shea Butter"], ("ingredients",)),
+    ],
+)
+def test_an_explanation_is_asking_again_without_each_word_and_ingredient(
+    classifier, words, ingredients, inputs, prior
 ):
-    transformers = pytest.importorskip("transformers")
-    model, _ = start(checkpoint)
-    classifier.save(tmp_path, model, LABELS, 1.5, 64)
-    again = classifier.load(tmp_path)
-    theirs, info = transformers.BertForSequenceClassification.from_pretrained(
-        tmp_path, output_loading_info=True
+    asked = replace(classifier, inputs=inputs)
+    expected = explained_by_asking_again(asked, words, ingredients, prior)
+    found = asked.explain(", ".join(ingredients) or None, " ".join(words) or None, prior)
+    assert {(part, unit): drop for part, unit, drop in found} == pytest.approx(expected, abs=1e-5)
+    drops = [drop for _, _, drop in found]
+    assert drops == sorted(drops, reverse=True)
+    assert max(map(abs, drops)) > 0.01
+    num_units = asked.num_units(", ".join(ingredients) or None, " ".join(words) or None)
+    assert num_units == len(found) == len(words) + len(ingredients)
+
+
+def test_what_has_no_answer_has_no_explanation(classifier):
+    assert classifier.explain() == []
+    assert classifier.explain("No Info", "Xqzvw Kjhgt") == []
+
+
+# ---- training ----------------------------------------------------------------------------------
+
+
+def products_of(seed):
+    """60 products with a name, a list or both."""
+    made = []
+    pairs = zip(product_texts(60, seed), product_texts(60, seed + 10), strict=True)
+    for i, (name, cell) in enumerate(pairs):
+        name, cell = [(name, cell), (name, ""), ("", cell)][i % 3]
+        made.append(Product("table", i, LABELS[i % 4], "", name, cell, "", "", ""))
+    return made
+
+
+def batches_of(by_split, tokenizer):
+    return ClsBatches(
+        by_split,
+        tokenizer,
+        batch_size=4,
+        micro_batch_size=4,
+        max_length=64,
+        ingredient_dropout=0.0,
+        seed=0,
     )
-    with torch.no_grad():
-        expected = model.eval()(*BATCH)
-        assert torch.equal(again.model(*BATCH), expected)
-        their_logits = theirs.eval()(input_ids=IDS[None]).logits
-    assert (their_logits - expected).abs().max() < 1e-5
-    assert not info["missing_keys"]
-    assert [theirs.config.id2label[i] for i in range(3)] == LABELS
-    assert (again.labels, again.temperature, again.max_length) == (LABELS, 1.5, 64)
-
-    theirs.save_pretrained(tmp_path / "theirs")
-    back = classifier.load(tmp_path / "theirs")
-    assert (back.labels, back.temperature, back.max_length) == (LABELS, 1.5, 64)
-    with torch.no_grad():
-        assert torch.equal(back.model(*BATCH), expected)
 
 
-@pytest.mark.parametrize("head", ["mlp", "wide", "mlm-logits"])
-def test_every_other_head_reads_back_and_is_an_encoder_to_transformers(checkpoint, tmp_path, head):
-    model, _ = start(checkpoint, head=head)
-    classifier.save(tmp_path, model, LABELS, 2.0, 32)
-    again = classifier.load(tmp_path)
-    with torch.no_grad():
-        assert torch.equal(again.model(*BATCH), model.eval()(*BATCH))
-    assert (again.labels, again.temperature, again.max_length) == (LABELS, 2.0, 32)
+@pytest.fixture
+def by_split():
+    return {"train": products_of(0), "valid": products_of(1), "test": products_of(2)}
+
+
+def finished(by_split, classifier):
+    """What with_pool makes of some splits: all that it decides, as JSON."""
+    data = batches_of(by_split, classifier.tokenizer)
+    unfinished = Classifier.unfinished(classifier.model, data, None)
+    generator = torch.Generator().manual_seed(0)
+    logits = {part: torch.randn(60, 4, generator=generator).double() for part in INPUTS}
+    result = unfinished.with_pool(data, logits)
+    words = {
+        part: (list(model.feature_ids), model.weight.tolist())
+        for part, model in result.word_models.items()
+    }
+    return {"pool": result.pool.to_dict()["weights"], "words": words}
+
+
+def test_nothing_of_a_finished_classifier_depends_on_the_test_split(by_split, classifier):
+    expected = finished(by_split, classifier)
+    others = [replace(product, label=LABELS[0], name="other") for product in by_split["test"]]
+    assert finished(by_split | {"test": others}, classifier) == expected
+    others = [replace(product, label=LABELS[product.row % 3]) for product in by_split["valid"]]
+    other = finished(by_split | {"valid": others}, classifier)
+    assert other["words"] == expected["words"] and other["pool"] != expected["pool"]
+    others = [replace(product, label=LABELS[product.row % 3]) for product in by_split["train"]]
+    others[0] = by_split["train"][3]  # mascara stays in training
+    other = finished(by_split | {"train": others}, classifier)
+    assert other["words"] != expected["words"] and other["pool"] != expected["pool"]
+
+
+def with_other_names(products, num_other):
+    """The first products that have a name have one of words that training has not."""
+    named = [product for product in products if product.name]
+    others = {product.row for product in named[:num_other]}
+    return [
+        replace(product, name="xqzvw kjhgt") if product.row in others else product
+        for product in products
+    ]
+
+
+@pytest.mark.parametrize(
+    "num_other, vetted", [(0, INPUTS), (1, ("ingredients",)), (40, ("ingredients",))]
+)
+def test_inputs_are_vetted_where_training_has_the_words_of_validation(
+    by_split, classifier, num_other, vetted
+):
+    """One of the 40 names of validation is more than MOST_UNKNOWN; a missing one is none."""
+    assert sum(bool(product.name) for product in by_split["valid"]) == 40
+    by_split["valid"] = with_other_names(by_split["valid"], num_other)
+    data = batches_of(by_split, classifier.tokenizer)
+    logits = {part: torch.zeros(60, 4, dtype=torch.float64) for part in INPUTS}
+    finished = Classifier.unfinished(classifier.model, data, None).with_pool(data, logits)
+    assert finished.vetted == vetted
+    (answer,) = finished.predict(names=["xqzvw kjhgt"])
+    assert bool(answer.labels) == ("name" not in vetted)
+
+
+def test_a_model_in_training_answers_with_the_sum_of_the_encoders_logits(by_split, classifier):
+    data = batches_of(by_split, classifier.tokenizer)
+    unfinished = Classifier.unfinished(classifier.model, data, None)
+    (answer,) = unfinished.predict(["Water, Mint"], ["Xqzvw Kjhgt"], top_k=4)
+    assert answer.inputs == INPUTS
+    plain = {case: {**dict.fromkeys(parts, 1.0), PRIOR: 0.0} for case, parts in CASES.items()}
+    summed = replace(classifier, pool=Pool(plain, LOG_PRIOR), word_models={})
+    expected = probabilities_of(summed, "Xqzvw Kjhgt", "Water, Mint")
+    assert by_label(answer) == pytest.approx(expected, abs=1e-5)
+    assert unfinished.labels == sorted(LABELS)
+    only_names = {
+        split: [replace(product, ingredients="") for product in products if product.name]
+        for split, products in by_split.items()
+    }
+    data = batches_of(only_names, classifier.tokenizer)
+    assert Classifier.unfinished(classifier.model, data, None).inputs == ("name",)
+
+
+def test_the_families_of_a_run_are_those_of_its_label_table(by_split, classifier, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("label,canonical,group\nCREAM,Cream,skin\ngel,,\nx,Lipstick,lips\n")
+    data = batches_of(by_split, classifier.tokenizer)
+    found = Classifier.unfinished(classifier.model, data, str(table)).families
+    assert found == {"cream": "skin", "lipstick": "lips"}
+
+
+# ---- the folder --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_written_classifier_gives_the_same_answers(checkpoint, tmp_path, head):
+    made = make_classifier(checkpoint, head, max_length=48)
+    again = beautybert.Classifier.load(saved(made, tmp_path))
+    for options in ({"top_k": 4}, {"prior": "balanced"}, {"family": True, "min_probability": 0.6}):
+        assert again.predict(LISTS, NAMES, **options) == made.predict(LISTS, NAMES, **options)
+    assert (again.labels, again.inputs, again.families) == (LABELS, INPUTS, FAMILIES)
+    assert (again.max_length, again.vetted) == (48, INPUTS)
+    assert again.same_reader
     written = json.loads((tmp_path / "config.json").read_text())
-    assert written["architectures"] == ["BertModel"]
+    is_pooler = head == "pooler"
+    expected = "BertForSequenceClassification" if is_pooler else "BertModel"
+    assert written["architectures"] == [expected]
 
 
-def test_what_is_saved_has_a_checksum_by_which_better_weights_are_noticed(checkpoint, tmp_path):
-    model, _ = start(checkpoint)
-    checksum = classifier.save(tmp_path, model, LABELS, 1.0, 64)
-    assert checksum == file_checksum(tmp_path / "model.safetensors")
-    assert classifier.is_exported(tmp_path, checksum)
+def test_the_inputs_of_a_model_are_written(checkpoint, tmp_path, classifier):
+    only = replace(classifier, inputs=("ingredients",), word_models={})
+    again = Classifier.load(saved(only, tmp_path))
+    assert again.inputs == ("ingredients",) and again.word_models == {}
+    assert again.predict(LISTS, NAMES) == only.predict(LISTS, NAMES)
+
+
+def test_transformers_opens_the_encoder_with_its_labels_and_writes_it_again(classifier, tmp_path):
+    """The word models are files of ours beside it, which must be carried along."""
+    transformers = pytest.importorskip("transformers")
+    folder = saved(classifier, tmp_path)
+    theirs, info = transformers.BertForSequenceClassification.from_pretrained(
+        folder, output_loading_info=True
+    )
+    assert not info["missing_keys"]
+    assert [theirs.config.id2label[i] for i in range(4)] == LABELS
+    ids = torch.arange(5, 25)
     with torch.no_grad():
-        model.classifier.bias += 1
-    assert classifier.save(tmp_path, model, LABELS, 1.0, 64) != checksum
-    assert not classifier.is_exported(tmp_path, checksum)
-    assert not classifier.is_exported(tmp_path / "nowhere", checksum)
+        expected = classifier.model(ids, torch.arange(20), PackedLengths.of([20]))
+        assert (theirs.eval()(input_ids=ids[None]).logits - expected).abs().max() < 1e-5
+
+    copy = tmp_path / "theirs"
+    theirs.save_pretrained(copy)
+    wordpiece.write(classifier.tokenizer, copy, classifier.max_length)
+    message = re.escape(f"{copy}: the word models (words.json, words.safetensors) cannot be read: ")
+    with pytest.raises(ValueError, match=message) as raised:
+        Classifier.load(copy)
+    assert "\n" not in str(raised.value)
+    for name in word_model.FILES:
+        shutil.copy(folder / name, copy)
+    back = Classifier.load(copy)
+    assert back.predict(LISTS, NAMES, top_k=4) == classifier.predict(LISTS, NAMES, top_k=4)
+    assert back.families == FAMILIES
 
 
-def test_exported_weights_go_back_into_the_model(checkpoint, tmp_path):
-    model, _ = start(checkpoint)
-    classifier.save(tmp_path, model, LABELS, 1.0, 64)
-    other, _ = start(checkpoint)
-    assert not torch.equal(other.classifier.weight, model.classifier.weight)
-    classifier.load_exported(other, tmp_path)
-    assert torch.equal(other.classifier.weight, model.classifier.weight)
+def test_another_heads_encoder_is_one_to_transformers(checkpoint, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    made = make_classifier(checkpoint, "mlp")
+    theirs = transformers.AutoModel.from_pretrained(
+        saved(made, tmp_path), add_pooling_layer=False
+    ).eval()
+    ids = torch.arange(5, 25)
+    with torch.no_grad():
+        expected = made.model.bert(ids, torch.arange(20), PackedLengths.of([20]))
+        found = theirs(input_ids=ids[None]).last_hidden_state[0]
+    expected = expected[0] if isinstance(expected, tuple) else expected
+    assert (found - expected).abs().max() < 1e-4
+
+
+def test_a_classifier_that_transformers_has_made_answers_by_its_own_softmax(classifier, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(3)
+    config = transformers.BertConfig(
+        vocab_size=classifier.tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        id2label=dict(enumerate(LABELS)),
+        initializer_range=0.5,
+    )
+    theirs = transformers.BertForSequenceClassification(config).eval()
+    theirs.save_pretrained(tmp_path)
+    wordpiece.write(classifier.tokenizer, tmp_path, 64)
+    (answer,) = Classifier.load(tmp_path).predict(names=["Gentle Unknown Cream"], top_k=4)
+    ids = classifier.tokenizer.encode("Gentle Unknown Cream").ids
+    with torch.no_grad():
+        expected = theirs(input_ids=torch.tensor([ids])).logits[0].softmax(-1).tolist()
+    assert by_label(answer) == pytest.approx(dict(zip(LABELS, expected, strict=True)), abs=1e-5)
 
 
 def test_a_folder_without_a_classifier_is_named(checkpoint):
@@ -143,33 +600,33 @@ def test_a_folder_without_a_classifier_is_named(checkpoint):
         r"train_cls.py run"
     )
     with pytest.raises(ValueError, match=message):
-        classifier.load(checkpoint)
+        Classifier.load(checkpoint)
 
 
-# ---- learning rates ----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "head, without", [("wide", ["pool"]), ("mlp", ["pool"]), ("wide", [])], ids=str
+)
+def test_a_classifier_of_another_version_is_named_in_one_line(classifier, tmp_path, head, without):
+    saved(classifier, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | {"head": head}
+    config = {key: value for key, value in config.items() if key not in without}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError) as raised:
+        Classifier.load(tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path} holds a classifier of another version of beautybert (head {head}); train it "
+        "again"
+    )
 
-EXPECTED_FACTORS = {
-    "bert.embeddings": 0.25,
-    "bert.encoder.layer.0": 0.5,
-    "bert.encoder.layer.1": 1.0,
-    "bert.pooler": 1.0,
-    "cls": 1.0,
-    "classifier.wide": 100.0,
-    "classifier": 10.0,
-}
+
+def test_weights_that_do_not_fit_are_named(classifier, checkpoint, tmp_path):
+    saved(classifier, tmp_path)
+    shutil.copy(checkpoint / "model.safetensors", tmp_path)
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path}: ")):
+        Classifier.load(tmp_path)
 
 
-@pytest.mark.parametrize("head", ["pooler", "mlp", "wide", "mlm-logits"])
-def test_rates_fall_layer_by_layer_and_every_parameter_has_one(head):
-    model = BertForSequenceClassification(TINY, 3, head)
-    lr_factor = LrFactor(TINY, layer_decay=0.5, head_factor=10.0)
-    optimizer = make_optimizer(model, 1e-3, 0.01, lr_factor)
-    group_of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    assert len(group_of) == len(list(model.parameters()))
-    for name, p in model.named_parameters():
-        expected = next(
-            factor for start, factor in EXPECTED_FACTORS.items() if name.startswith(start)
-        )
-        group = group_of[id(p)]
-        assert group["lr_factor"] == expected, name
-        assert group["weight_decay"] == (0.01 if p.ndim >= 2 else 0.0), name
+def test_lists_that_were_read_with_other_tables_are_noticed(classifier, tmp_path, monkeypatch):
+    saved(classifier, tmp_path)
+    monkeypatch.setattr(classifiers, "tables_fingerprint", lambda: "other")
+    assert not Classifier.load(tmp_path).same_reader

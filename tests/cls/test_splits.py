@@ -1,30 +1,113 @@
+import csv
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
-from beautybert.cls.products import Product
+from beautybert.cls.products import INPUTS, SCHEMES, SPLITS, Product, select
 from beautybert.cls.splits import check_no_leakage, check_no_overlap, fingerprint, split_products
+from tests.conftest import SAMPLE
+
+
+@pytest.fixture(scope="module")
+def cells_of():
+    """(source, row) of the sample -> the letters and digits of its name and list cells."""
+    columns = {
+        "cosmetics": ("Name", "Ingredients"),
+        "sephora_website_dataset": ("name", "ingredients"),
+    }
+    cells = {}
+    for source, names in columns.items():
+        with open(SAMPLE / f"{source}.csv", encoding="utf-8-sig", newline="") as file:
+            for row, record in enumerate(csv.DictReader(file)):
+                texts = [re.sub("[^a-z0-9]+", "", record[name].lower()) for name in names]
+                cells[source, row] = dict(zip(INPUTS, texts, strict=True))
+    return cells
+
+
+def characters_of(products, cells_of):
+    """What somebody else would compare of the names and lists of some products."""
+    return {
+        (part, cells_of[product.source, product.row][part])
+        for product in products
+        for part in INPUTS
+        if getattr(product, part)
+    }
 
 
 @pytest.mark.parametrize("by", ["list", "brand"])
-def test_no_list_and_no_brand_is_in_two_splits_for_twenty_seeds(sample_products, by):
+def test_no_list_no_name_and_no_brand_is_in_two_splits_for_twenty_seeds(
+    sample_products, cells_of, by
+):
     for seed in range(20):
         splits = split_products(sample_products[0], by, seed)
-        keys, brands, labels = {}, {}, {}
+        texts, brands, labels = {}, {}, {}
         for split, products in splits.items():
-            keys[split] = {product.key for product in products}
+            texts[split] = characters_of(products, cells_of)
             brands[split] = {product.brand for product in products}
             labels[split] = {product.label for product in products}
         for one, other in combinations(splits, 2):
-            assert not keys[one] & keys[other]
+            assert not texts[one] & texts[other]
             assert by == "list" or not brands[one] & brands[other]
+        assert len(texts["train"]) > 1000 and len(texts["test"]) > 50
         assert labels["valid"] | labels["test"] <= labels["train"]
         text = check_no_overlap(splits, by)
-        assert "lists in two splits 0, labels without training 0" in text
+        assert "lists or names in two splits 0, labels without training 0" in text
         assert ("brands in two splits 0" in text) == (by == "brand")
+
+
+@pytest.mark.parametrize("by", ["list", "brand"])
+def test_a_product_is_in_the_same_split_under_all_inputs_and_labels(sample_products, cells_of, by):
+    """And no text that one of the runs trains on is a test text of another."""
+    products, counts = sample_products
+    splits = split_products(products, by, 0)
+    split_of = {}
+    for split, members in splits.items():
+        split_of |= {(product.source, product.row): split for product in members}
+    texts = {split: characters_of(members, cells_of) for split, members in splits.items()}
+    for inputs in ((), ("name",), ("ingredients",)):
+        for scheme in SCHEMES:
+            selected, _ = select(splits, inputs, scheme, None, 5, counts)
+            for split, members in selected.items():
+                assert len(members) > 40
+                assert {split_of[product.source, product.row] for product in members} == {split}
+                assert characters_of(members, cells_of) <= texts[split]
+
+
+# ---- a table's own splits ----------------------------------------------------------------------
+
+
+def owning(*splits):
+    """Products with these splits of their own and one and the same name."""
+    return [
+        Product("t", row, "ab"[row % 2], "", "One", "", "", "one", "name one", split)
+        for row, split in enumerate(splits)
+    ]
+
+
+def test_products_with_a_split_of_their_own_keep_it_whatever_it_shares():
+    products = owning("test", "train", "valid", "train", "train")
+    for by in ("list", "brand"):
+        for seed in range(3):
+            splits = split_products(products, by, seed)
+            assert list(splits) == list(SPLITS)
+            rows = {split: [product.row for product in ps] for split, ps in splits.items()}
+            assert rows == {"train": [1, 3, 4], "valid": [2], "test": [0]}
+    text = check_no_overlap(splits, "list")
+    assert text.startswith("split of the table: train 3 (60.0%), valid 1 (20.0%), test 1 (20.0%)")
+    assert "lists or names in two splits 3" in text, "what is shared is said"
+
+
+def test_products_without_a_split_beside_others_that_have_one_are_refused():
+    message = "2 products have no split of their own, t row 1 is the first; give every table"
+    with pytest.raises(ValueError, match=message):
+        split_products(owning("train", "", "test", ""), "list", 0)
+
+
+# ---- shares and checks -------------------------------------------------------------------------
 
 
 def test_a_split_is_seeded_stratified_and_near_its_shares(sample_products):
@@ -41,7 +124,7 @@ def test_a_split_is_seeded_stratified_and_near_its_shares(sample_products):
         assert abs(in_test[label] - 0.1 * count) <= 1.5
 
 
-def test_a_list_in_two_splits_is_an_assertion(sample_products):
+def test_a_list_or_name_in_two_splits_is_an_assertion(sample_products):
     splits = split_products(sample_products[0], "list", 0)
     splits["test"] = splits["test"] + splits["train"][:1]
     with pytest.raises(AssertionError):
@@ -51,7 +134,7 @@ def test_a_list_in_two_splits_is_an_assertion(sample_products):
 def test_a_brand_in_two_splits_is_an_assertion_where_brands_are_kept_apart(sample_products):
     """A new list of a brand of training, which a split by list may have in test."""
     splits = split_products(sample_products[0], "brand", 0)
-    splits["test"] = [*splits["test"], replace(splits["train"][0], key="new list")]
+    splits["test"] = [*splits["test"], replace(splits["train"][0], group="new")]
     with pytest.raises(AssertionError):
         check_no_overlap(splits, "brand")
     check_no_overlap(splits, "list")
@@ -68,20 +151,21 @@ def test_the_fingerprint_changes_with_every_text_label_and_split(sample_products
     splits = split_products(sample_products[0], "list", 0)
     first, *others = splits["valid"]
     changed = [
-        {**splits, "valid": [replace(first, text="other"), *others]},
+        {**splits, "valid": [replace(first, name="other"), *others]},
+        {**splits, "valid": [replace(first, ingredients="other"), *others]},
         {**splits, "valid": [replace(first, label="other"), *others]},
         {**splits, "train": [*splits["train"], first], "valid": others},  # in the same order
         {**splits, "valid": others},
     ]
     fingerprints = [fingerprint(each) for each in [splits, *changed]]
-    assert len(set(fingerprints)) == 5
+    assert len(set(fingerprints)) == 6
     assert fingerprint(split_products(sample_products[0], "list", 0)) == fingerprints[0]
 
 
 # ---- leaks from a model of before --------------------------------------------------------------
 
-
-HELD_OUT = Product("sephora", 0, "", "water,  OIL.", "", "a")
+NAME, LIST = "Moon-Cream  No. 5!", "water,  OIL."
+HELD_OUT = Product("sephora", 0, "a", "", NAME, LIST, "water oil", "moon cream no 5", "g")
 
 
 def write_run(folder, **config):
@@ -91,23 +175,37 @@ def write_run(folder, **config):
 
 @pytest.fixture
 def pretrained(tmp_path):
-    """A run that was trained on two lists, one of them the one that is held out."""
-    lists = tmp_path / "train_lists.txt"
-    lists.write_text("Water, Oil\nTalc, Mica\n")
-    write_run(tmp_path, data=["gone.txt", "products.json.gz", str(lists)])
+    """A run that was trained on two lists and two names, one of each of a product held out."""
+    texts = tmp_path / "train_lists.txt"
+    texts.write_text("Water, Oil\nTalc, Mica\nSun Stick\nmoon cream no 5\n")
+    write_run(tmp_path, data=["gone.txt", "products.json.gz", str(texts)])
     return tmp_path
 
 
-def test_a_model_that_was_pretrained_on_held_out_lists_is_refused(pretrained):
+@pytest.mark.parametrize("name, ingredients, num", [(NAME, LIST, 2), (NAME, "", 1), ("", LIST, 1)])
+def test_a_model_that_was_pretrained_on_held_out_texts_is_refused(
+    pretrained, name, ingredients, num
+):
     message = (
-        "was trained on .*train_lists.txt, which holds 1 lists of this run's validation and test "
-        "splits; use the --split and --split-seed"
+        f"was trained on .*train_lists.txt, which holds {num} lists or names of this run's "
+        "validation and test splits; use the --split and --split-seed"
     )
+    held_out = replace(HELD_OUT, name=name, ingredients=ingredients)
     with pytest.raises(ValueError, match=message):
-        check_no_leakage(pretrained, [HELD_OUT])
-    check_no_leakage(
-        pretrained, [replace(HELD_OUT, text="Water"), replace(HELD_OUT, text="Oil, Water")]
-    )
+        check_no_leakage(pretrained, [replace(HELD_OUT, name="", ingredients=""), held_out])
+
+
+def test_a_model_that_has_read_other_texts_alone_is_not_refused(pretrained):
+    for name, ingredients in (("Moon", "Water"), ("", "Oil, Water"), ("Cream No. 5", ""), ("", "")):
+        check_no_leakage(pretrained, [replace(HELD_OUT, name=name, ingredients=ingredients)])
+
+
+def test_names_of_any_script_leak_and_are_told_apart(pretrained):
+    (pretrained / "train_lists.txt").write_text("クリーム 1\nкрем\n", encoding="utf-8")
+    for name in ("クリーム  1", "Крем."):
+        with pytest.raises(ValueError, match="which holds 1 lists or names"):
+            check_no_leakage(pretrained, [replace(HELD_OUT, name=name)])
+    check_no_leakage(pretrained, [replace(HELD_OUT, name="リップ 1")])
 
 
 def test_a_model_made_of_a_model_that_read_held_out_lists_is_refused(pretrained):

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from beautybert.training.metrics import (
     classification_metrics,
     confusion_matrix,
+    coverage,
     expected_calibration_error,
-    fit_temperature,
     mlm_metrics,
     mlm_sums,
 )
@@ -83,15 +83,36 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     assert error == pytest.approx((0.1 + 0.6) / 2, abs=1e-6)
 
 
-def test_temperature_makes_the_loss_smallest_and_calibrates():
-    logits, label_ids = classified()
-    temperature = fit_temperature(logits, label_ids)
-    assert temperature > 2
-    loss = F.cross_entropy(logits / temperature, label_ids).item()
-    for factor in (0.9, 1.1):
-        assert F.cross_entropy(logits / (factor * temperature), label_ids).item() > loss
-    report = classification_metrics(logits, label_ids, range(7), temperature)
-    assert report["ece"] < 0.5 * report["ece_uncalibrated"]
-    assert math.isclose(report["loss"], loss, rel_tol=1e-6)
-    uncalibrated = classification_metrics(logits, label_ids, range(7))
-    assert uncalibrated["accuracy"] == report["accuracy"]
+def test_what_is_not_answered_is_wrong_and_no_part_of_loss_and_calibration():
+    """Only the answered products, all scores over all: like an answer that is no label."""
+    logits, label_ids = classified(count=60)
+    answered = torch.arange(60) % 4 > 0
+    names = [f"class {i}" for i in range(7)]
+    report = classification_metrics(logits, label_ids, names, answered)
+    part = classification_metrics(logits[answered], label_ids[answered], names)
+    assert report["accuracy"] == pytest.approx(part["accuracy"] * 45 / 60)
+    assert report["top3"] == pytest.approx(part["top3"] * 45 / 60)
+    assert report["loss"] == part["loss"] and report["ece"] == part["ece"]
+    predicted = torch.where(answered, logits.argmax(-1), 7)
+    f1 = []
+    for i, name in enumerate(names):
+        support = (label_ids == i).sum().item()
+        num_given = (predicted == i).sum().item()
+        num_correct = ((predicted == i) & (label_ids == i)).sum().item()
+        f1.append(2 * num_correct / max(support + num_given, 1))
+        scores = report["per_class"][name]
+        assert scores["support"] == support and scores["f1"] == pytest.approx(f1[-1])
+        assert scores["recall"] == pytest.approx(num_correct / max(support, 1))
+    num_labels = len({*label_ids.tolist(), *predicted[answered].tolist()})
+    assert report["macro_f1"] == pytest.approx(sum(f1) / num_labels)
+
+
+def test_coverage_withholds_answers_below_each_probability():
+    probabilities = torch.tensor([0.95, 0.8, 0.7, 0.6, 0.9])
+    logits = torch.stack([probabilities, 1 - probabilities], -1).log()
+    label_ids = torch.tensor([0, 1, 0, 1, 0])
+    answered = torch.tensor([True, True, True, True, False])
+    rows = coverage(logits, label_ids, answered, (0.0, 0.65, 0.75, 0.99))
+    assert [row["min_probability"] for row in rows] == [0.0, 0.65, 0.75, 0.99]
+    assert [row["answered"] for row in rows] == pytest.approx([0.8, 0.6, 0.4, 0.0])
+    assert [row["correct"] for row in rows] == pytest.approx([0.5, 2 / 3, 0.5, 0.0])

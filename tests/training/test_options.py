@@ -97,6 +97,21 @@ def test_a_wrong_flag_is_one_line(capsys):
     assert capsys.readouterr().err == expected
 
 
+@pytest.mark.parametrize("flags", [["--cosmetics", "a.csv"], ["--lr", "1", "--cosmetics=a.csv"]])
+def test_a_flag_with_another_name_now_is_told_the_new_one(tmp_path, flags, capsys, monkeypatch):
+    message = "--cosmetics is now --data TABLE"
+    with pytest.raises(ValueError, match=message):
+        parse(ClsConfig, "test", flags)
+    monkeypatch.setattr("sys.argv", ["train_cls.py", *flags, "--sephora", "b.csv"])
+    assert options.run_command(ClsConfig, "test", main_that_raises(KeyError("not reached"))) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and message in line and "; --sephora is now --data" in line
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"config": {"sephora": "b.csv", "seed": 1}}))
+    with pytest.raises(ValueError, match=f"--config {path}: sephora is now --data TABLE"):
+        parse(ClsConfig, "test", ["--config", str(path)])
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(ValueError, match="--config nowhere.json: .*No such file"):
         read("--config", "nowhere.json")
@@ -326,7 +341,7 @@ def test_help_lists_every_flag_below_its_group(config_class, capsys, monkeypatch
     [
         (MlmConfig, ["data", "model", "batch", "optimization", "evaluation and output"]),
         (ClsConfig, ["data", "model", "batch", "optimization", "evaluation and output"]),
-        (PredictConfig, ["positional arguments", "input", "output"]),
+        (PredictConfig, ["positional arguments", "input", "answer", "output"]),
     ],
 )
 def test_help_has_the_groups_of_the_options(config_class, titles, capsys, monkeypatch):
