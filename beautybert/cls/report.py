@@ -1,107 +1,209 @@
 """How good a classifier is: the test report, what it must beat, and the files about them.
 
-What it must beat on the same split: the most common label, and linear models on TF-IDF.
+What it must beat on the same products and inputs: the most common label, and a linear model on
+TF-IDF (baselines.py).
+
+Letters: P products, C classes.
 """
 
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from beautybert.cls import baselines, description, word_model
+from beautybert.cls import classifier as classifiers
+from beautybert.cls import pool as pools
 from beautybert.cls.batches import ClsBatches
-from beautybert.cls.products import Product, texts
+from beautybert.cls.classifier import Classifier
+from beautybert.cls.pool import CASES
+from beautybert.cls.products import Product, label_list
 from beautybert.training import metrics, plots
 from beautybert.training.distributed import Ranks
 
-WRITTEN_AT_THE_END = ("report.json", "predictions_test.csv")
+WRITTEN_AT_THE_END = ("report.json", "predictions_test.csv", "predictions_by_input.csv")
+MIN_PROBABILITIES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+CASE_NAMES = {"name": "name alone", "ingredients": "list alone", "both": "name and list"}
+
+
+class TestReport(NamedTuple):
+    """What is known of the test products.
+
+    scores: what report.json holds. answers: a row (index of the product, `input`, prediction,
+    probability, balanced prediction, LinearSVC's) for every product as it is, `input` "all", and
+    for each case of which it has the documents.
+    """
+
+    scores: dict[str, Any]
+    answers: list[tuple]
 
 
 # ---- the report --------------------------------------------------------------------------------
 
 
 def judge(
-    data: ClsBatches, valid_logits: Tensor, test_logits: Tensor, best: dict[str, Any], ranks: Ranks
-) -> dict[str, Any]:
-    """The metrics of test logits (examples, C), calibrated on validation, and of the baselines.
+    data: ClsBatches,
+    classifier: Classifier,
+    document_logits: Mapping[str, Tensor],
+    facts: Mapping[str, Any],
+) -> TestReport:
+    """The test products, by all documents that they have and by each case alone.
 
-    best: step and value of the evaluation that picked the weights. The linear model is fitted on
-    rank 0 alone.
+    document_logits: the encoder's, by input, (P, C). A product without an answer counts as wrong.
+    facts: of the run, for report.json; "best" is the evaluation that picked its weights.
     """
-    train, test = data.by_split["train"], data.by_split["test"]
-    train_labels = [product.label for product in train]
-    test_labels = [product.label for product in test]
-    temperature = metrics.fit_temperature(valid_logits, data.target_ids("valid"))
-    target_ids = data.target_ids("test")
-    report = {
-        "sizes": {split: len(products) for split, products in data.by_split.items()},
-        "best_step": best["step"],
-        "best_valid": best["value"],
-        "majority_accuracy": majority_accuracy(train_labels, test_labels),
-        **metrics.classification_metrics(test_logits, target_ids, data.labels, temperature),
-    }
-    if ranks.is_main:
-        report["tfidf_linear_svc"] = tfidf_linear_svc(
-            texts(train), train_labels, texts(test), test_labels
-        )
+    texts, target_ids = data.texts("test"), data.target_ids("test")
+    given = classifiers.given(texts)
+    logits = {**document_logits, **word_model.logits(classifier.word_models, texts)}
+    readable = classifier.readable(texts, logits)
+    linear = baselines.linear_svc(data)
+    weights = {case: dict(terms) for case, terms in classifier.pool.weights.items()}
+    sizes = {split: len(products) for split, products in data.by_split.items()}
+    report = TestReport({**facts, "sizes": sizes, "pool": weights, "by_input": {}}, [])
+    for case in ("all", *CASES):
+        complete, looked_at = pools.only(given, case)
+        if not complete.any():
+            continue
+        looked_at = (looked_at & readable)[:, complete]
+        part = {term: tensor[complete] for term, tensor in logits.items()}
+        pooled = {
+            balanced: classifier.pool(part, looked_at, balanced) for balanced in (False, True)
+        }
+        answered = looked_at.any(0)
+        svc = linear.predictions(case, given, complete)
+        scores = _scores(data, pooled, answered, target_ids[complete], svc)
+        if case == "all":
+            report.scores.update(scores)
+        else:
+            del scores["per_class"]
+            report.scores["by_input"][case] = {"linear_svc": linear.chosen.get(case), **scores}
+        indices = complete.nonzero().flatten().tolist()
+        probabilities = (pooled[False].softmax(-1).amax(-1) * answered).tolist()
+        labels = [_names(data.labels, pooled[balanced], answered) for balanced in (False, True)]
+        columns = (indices, [case] * len(indices), labels[0], probabilities, labels[1], svc)
+        report.answers.extend(zip(*columns, strict=True))
     return report
 
 
-def write(folder: Path, data: ClsBatches, report: dict[str, Any], logits: Tensor) -> str:
-    """Write report.json, predictions_test.csv, confusion.csv and, with matplotlib, confusion.png.
+def _scores(
+    data: ClsBatches,
+    pooled: Mapping[bool, Tensor],
+    answered: Tensor,
+    target_ids: Tensor,
+    svc: Sequence[str],
+) -> dict[str, Any]:
+    """The scores of some products, (P,), beside the baselines on them.
 
-    logits: (examples, C) of the test split. Returns the scores and five test lists, for people.
+    pooled: logits (P, C) as they are (False) and balanced (True). svc: LinearSVC's answers, ''
+    without scikit-learn.
+    """
+    labels = data.labels
+    targets = [labels[i] for i in target_ids.tolist()]
+    train_labels = [product.label for product in data.by_split["train"]]
+    balanced = metrics.classification_metrics(pooled[True], target_ids, labels, answered)
+    return {
+        "products": len(targets),
+        **metrics.classification_metrics(pooled[False], target_ids, labels, answered),
+        "balanced": {name: balanced[name] for name in ("accuracy", "macro_f1")},
+        "unanswered": int((~answered).sum()),
+        "majority_accuracy": baselines.majority_accuracy(train_labels, targets),
+        "tfidf_linear_svc": baselines.scores(targets, svc) if svc[0] else None,
+        "coverage": metrics.coverage(pooled[False], target_ids, answered, MIN_PROBABILITIES),
+    }
+
+
+def _names(labels: Sequence[str], logits: Tensor, answered: Tensor) -> list[str]:
+    """The labels that logits (P, C) predict, '' where there is no answer."""
+    pairs = zip(logits.argmax(-1).tolist(), answered.tolist(), strict=True)
+    return [labels[label_id] if is_answered else "" for label_id, is_answered in pairs]
+
+
+# ---- its files ---------------------------------------------------------------------------------
+
+
+def write(folder: Path, data: ClsBatches, report: TestReport) -> str:
+    """Write report.json, the predictions, confusion.csv and, with matplotlib, confusion.png.
+
+    Returns the scores and five test products, for people.
     """
     test, labels = data.by_split["test"], data.labels
-    text = json.dumps(report, indent=1, ensure_ascii=False)
+    text = json.dumps(report.scores, indent=1, ensure_ascii=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-    probabilities, predicted = (logits / report["temperature"]).softmax(-1).max(-1)
-    rows: list[tuple] = [("source", "row", "label", "prediction", "probability")]
-    answers = zip(test, predicted.tolist(), probabilities.tolist(), strict=True)
-    for product, label_id, probability in answers:
-        given = (product.source, product.row, product.label)
-        rows.append((*given, labels[label_id], f"{probability:.6f}"))
+    rows: list[tuple] = [
+        ("source", "row", "name", "ingredients", "label", "prediction", "probability")
+    ]
+    by_input: list[tuple] = [
+        ("source", "row", "label", "input", "prediction", "probability", "balanced", "linear_svc")
+    ]
+    confusion = torch.zeros(len(labels), len(labels), dtype=torch.long)
+    shown = []
+    step = max(1, len(test) // 5)  # five from all over the test split
+    for index, case, answer, probability, *others in report.answers:
+        product = test[index]
+        given = (product.source, product.row)
+        values = (answer, f"{probability:.6f}")
+        if case != "all":
+            by_input.append((*given, product.label, case, *values, *others))
+            continue
+        rows.append((*given, product.name, product.ingredients, product.label, *values))
+        if answer:
+            confusion[labels.index(product.label), labels.index(answer)] += 1
+        if index % step == 0:
+            shown.append(f"  {product.name or product.ingredients[:90]}")
+            predicted = f"{answer} ({probability:.0%})" if answer else "nothing"
+            shown.append(f"    is {product.label}, predicted {predicted}")
     write_csv(folder / "predictions_test.csv", rows)
-    target_ids = data.target_ids("test")
-    confusion = metrics.confusion_matrix(predicted, target_ids, len(labels)).numpy()
-    table = pd.DataFrame(confusion, index=labels, columns=labels)
+    write_csv(folder / "predictions_by_input.csv", by_input)
+    table = pd.DataFrame(confusion.numpy(), index=labels, columns=labels)
     table.rename_axis("label \\ prediction").to_csv(folder / "confusion.csv")
-    plots.plot_confusion(folder, confusion, labels)
-    lines = [_scores_text(report, len(labels))]
-    for n in range(min(5, len(test))):  # from all over the test split
-        i = n * len(test) // 5
-        answer = f"{labels[int(predicted[i])]} ({probabilities[i]:.0%})"
-        lines.append(f"  {test[i].text[:90]} ...\n    is {test[i].label}, predicted {answer}")
-    lines.append(
-        f"weights are those of step {report['best_step']}; what pretraining may read of the lists "
-        f"is {folder / 'train_lists.txt'}"
-    )
-    if report["best_step"]:
-        start = ", ".join(test[0].text.split(", ")[:4])
-        lines.append(f'try: python -m beautybert.predict {folder} --ingredients "{start}"')
+    plots.plot_confusion(folder, confusion.numpy(), labels)
+    lines = [scores_text(report.scores, len(labels)), *shown[:10]]
+    best_step = report.scores["best"]["step"]
+    lines.append(f"weights are those of step {best_step}")
+    if best_step:
+        lines.append(f"try: python -m beautybert.predict {folder} {_example_flags(test[0])}")
     return "\n".join(lines)
 
 
-def _scores_text(report: dict[str, Any], num_labels: int) -> str:
-    svc = report["tfidf_linear_svc"]
-    svc_text = "not run, it needs scikit-learn (pip install -e '.[test]')"
-    if svc:
-        svc_text = f"{svc['accuracy']:.1%}, macro-F1 {svc['macro_f1']:.3f}"
-    return (
-        f"test, {report['sizes']['test']:,} lists, {num_labels} labels: accuracy "
-        f"{report['accuracy']:.1%}, top 3 {report['top3']:.1%}, macro-F1 {report['macro_f1']:.3f}, "
-        f"calibration error {report['ece']:.3f} ({report['ece_uncalibrated']:.3f} before the "
-        f"logits are divided by {report['temperature']:.2f})\n"
-        f"  baselines: majority {report['majority_accuracy']:.1%}; TF-IDF + LinearSVC {svc_text}"
-    )
+def _example_flags(product: Product) -> str:
+    """Flags of predict that ask for a product, shortened."""
+    start = ", ".join(product.ingredients.split(", ")[:4])
+    flags = {"--name": product.name, "--ingredients": start}
+    return " ".join(f"{flag} {shlex.quote(text)}" for flag, text in flags.items() if text)
+
+
+def scores_text(report: dict[str, Any], num_labels: int) -> str:
+    """The scores by input beside the baselines, a table for people."""
+    lines = [
+        f"test, {report['sizes']['test']:,} products, {num_labels} labels, calibration error "
+        f"{report['ece']:.3f}; accuracy, top 3, macro-F1:"
+    ]
+    rows = {"as they are": report}
+    rows |= {CASE_NAMES[case]: scores for case, scores in report["by_input"].items()}
+    for name, scores in rows.items():
+        svc = scores["tfidf_linear_svc"]
+        beside = f"{svc['accuracy']:6.1%}        {svc['macro_f1']:.3f}" if svc else "not run"
+        lines.append(
+            f"  {name:<14}{scores['products']:>6,} {scores['accuracy']:7.1%} {scores['top3']:6.1%} "
+            f"{scores['macro_f1']:.3f}   LinearSVC {beside}   majority "
+            f"{scores['majority_accuracy']:.1%}"
+        )
+    if not report["tfidf_linear_svc"]:
+        lines.append("  LinearSVC needs scikit-learn: pip install -e '.[test]'")
+    left = [
+        f"{row['min_probability']:g}: {row['answered']:.0%} answered, {row['correct']:.0%} right"
+        for row in report["coverage"][1::2]
+    ]
+    lines.append(f"  with --min-probability {'; '.join(left)}")
+    return "\n".join(lines)
 
 
 # ---- the splits --------------------------------------------------------------------------------
@@ -110,84 +212,38 @@ def _scores_text(report: dict[str, Any], num_labels: int) -> str:
 def write_splits(
     folder: Path,
     splits: dict[str, list[Product]],
-    labels: Sequence[str],
-    pretraining_lists: Iterable[Product],
-) -> None:
-    """Write labels.json, splits.csv and train_lists.txt (the lists that pretraining may read).
+    pretraining_products: Iterable[Product],
+    ranks: Ranks,
+    describe: bool = False,
+) -> dict[str, Any]:
+    """Write labels.json, splits.csv and train_lists.txt (what pretraining may read), on rank 0.
 
-    What an earlier start wrote at its end is removed.
+    train_lists.txt has the lists and then the names of the training products, a text a line. What
+    an earlier start wrote at its end is removed. describe: whether to print what is in the tables.
     """
+    if not ranks.is_main:
+        return {}
+    if describe:
+        if (folder / "model.safetensors").exists():
+            raise ValueError(f"--describe: {folder} holds a run; name another folder with --out")
+        print(description.describe(splits))
+    folder.mkdir(parents=True, exist_ok=True)
     for name in WRITTEN_AT_THE_END:
         (folder / name).unlink(missing_ok=True)
-    text = json.dumps(labels, indent=1, ensure_ascii=False)
+    text = json.dumps(label_list(splits), indent=1, ensure_ascii=False)
     (folder / "labels.json").write_text(text + "\n", encoding="utf-8")
-    lists = dict.fromkeys(texts(pretraining_lists))
-    lines = "".join(text + "\n" for text in lists)
+    products = list(pretraining_products)
+    texts = [product.ingredients for product in products] + [product.name for product in products]
+    lines = "".join(text + "\n" for text in dict.fromkeys(texts) if text)
     (folder / "train_lists.txt").write_text(lines, encoding="utf-8")
     rows: list[tuple] = [("source", "row", "label", "split")]
-    for split, products in splits.items():
-        rows += [(p.source, p.row, p.label, split) for p in products]
+    for split, members in splits.items():
+        rows += [(p.source, p.row, p.label, split) for p in members]
     write_csv(folder / "splits.csv", rows)
+    return {}
 
 
 def write_csv(path: Path, rows: Iterable[Sequence]) -> None:
     """Write rows, the first of them the header."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
-
-
-# ---- baselines ---------------------------------------------------------------------------------
-
-
-def majority_accuracy(train_labels: Sequence[str], test_labels: Sequence[str]) -> float:
-    """The accuracy on the test labels of always predicting the most common training label."""
-    most_common = Counter(train_labels).most_common(1)[0][0]
-    return sum(label == most_common for label in test_labels) / len(test_labels)
-
-
-def tfidf_linear_svc(
-    train_texts: Sequence[str],
-    train_labels: Sequence[str],
-    test_texts: Sequence[str],
-    test_labels: Sequence[str],
-) -> dict[str, float] | None:
-    """accuracy and macro_f1 of LinearSVC on TF-IDF of words and word pairs.
-
-    None without scikit-learn (the `test` extra).
-    """
-    if importlib.util.find_spec("sklearn") is None:
-        return None
-    from sklearn.metrics import f1_score
-    from sklearn.svm import LinearSVC
-
-    model = _on_tfidf(LinearSVC(random_state=0)).fit(train_texts, train_labels)
-    predicted = model.predict(test_texts)
-    macro_f1 = f1_score(test_labels, predicted, average="macro", zero_division=0)
-    return {"accuracy": float((predicted == test_labels).mean()), "macro_f1": float(macro_f1)}
-
-
-def tfidf_logistic_regression(
-    train_texts: Sequence[str],
-    train_labels: Sequence[str],
-    test_texts: Sequence[str],
-    test_labels: Sequence[str],
-) -> dict[str, Any]:
-    """The `classification_metrics` of logistic regression on the same features.
-
-    It needs scikit-learn. ValueError for a test label without training.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    model = _on_tfidf(LogisticRegression(C=10.0, max_iter=200)).fit(train_texts, train_labels)
-    labels = model.classes_.tolist()
-    log_probabilities = torch.from_numpy(model.predict_log_proba(test_texts))
-    target_ids = torch.tensor([labels.index(label) for label in test_labels])
-    return metrics.classification_metrics(log_probabilities, target_ids, labels)
-
-
-def _on_tfidf(classifier):
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_pipeline
-
-    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
-    return make_pipeline(features, classifier)

@@ -1,48 +1,166 @@
-import math
+"""What the report says of answers that are known beforehand; test_train_cls.py has whole runs."""
+
+import json
+import re
 
 import pytest
+import torch
 
-from beautybert.cls.report import majority_accuracy, tfidf_linear_svc, tfidf_logistic_regression
+from beautybert.cls import baselines, report
+from beautybert.cls.batches import ClsBatches
+from beautybert.cls.classifier import Classifier
+from beautybert.cls.pool import Pool
+from beautybert.cls.products import INPUTS, Product
+from beautybert.training.distributed import Ranks
+
+TEST = [("Cream", "one", "x"), ("Gel", "two", ""), ("Gel", "", "y"), ("Oil", "three", "z")]
+# which label the name and the list of each test product speak for, and how strongly
+NAMES_SAY = [("Cream", 2), ("Oil", 3), None, ("Cream", 0.3)]
+LISTS_SAY = [("Gel", 1), None, ("Gel", 4), ("Oil", 3)]
+LABELS = ["Cream", "Gel", "Oil"]
 
 
-def test_majority_is_that_of_training():
-    assert majority_accuracy(["a", "a", "b"], ["b", "a", "b", "b"]) == 0.25
+def product_of(row, label, name, ingredients):
+    return Product("table", row, label, "", name, ingredients, ingredients, name, f"g {row}")
 
 
-def test_the_linear_model_learns_from_training_and_is_judged_on_test():
+def logits_of(said):
+    logits = torch.zeros(len(said), len(LABELS), dtype=torch.float64)
+    for row, found in enumerate(said):
+        if found:
+            logits[row, LABELS.index(found[0])] = found[1]
+    return logits
+
+
+def judge(data):
+    """The report of a pool that adds logits up."""
+    pool = Pool.unfitted(data.log_prior)
+    classifier = Classifier(None, data.tokenizer, LABELS, pool, {}, INPUTS, 16)
+    logits = dict(zip(INPUTS, (logits_of(NAMES_SAY), logits_of(LISTS_SAY)), strict=True))
+    return report.judge(data, classifier, logits, {"best": {"step": 7}, "labels": "full"})
+
+
+@pytest.fixture
+def judged(tokenizer, monkeypatch):
+    """The data and its report, without baselines."""
+    monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: None)
+    train = [product_of(i, label, f"{label} {i}", "") for i, label in enumerate(["Cream", *LABELS])]
+    test = [product_of(10 + i, *row) for i, row in enumerate(TEST)]
+    by_split = {"train": train, "valid": train[1:], "test": test}
+    data = ClsBatches(
+        by_split,
+        tokenizer,
+        batch_size=2,
+        micro_batch_size=2,
+        max_length=16,
+        ingredient_dropout=0.0,
+        seed=0,
+    )
+    return data, judge(data)
+
+
+def test_each_case_is_judged_by_its_documents_alone(judged):
+    _, found = judged
+    answers = {}
+    for index, case, answer, *_ in found.answers:
+        answers.setdefault(case, {})[index] = answer
+    assert answers == {
+        "all": {0: "Cream", 1: "Oil", 2: "Gel", 3: "Oil"},
+        "name": {0: "Cream", 1: "Oil", 3: "Cream"},
+        "ingredients": {0: "Gel", 2: "Gel", 3: "Oil"},
+        "both": {0: "Cream", 3: "Oil"},
+    }
+    accuracies = {case: scores["accuracy"] for case, scores in found.scores["by_input"].items()}
+    assert accuracies == pytest.approx({"name": 1 / 3, "ingredients": 2 / 3, "both": 1.0})
+    assert found.scores["accuracy"] == 0.75
+    assert found.scores["majority_accuracy"] == 0.25, "of training"
+    assert found.scores["sizes"] == {"train": 4, "valid": 3, "test": 4}
+    assert found.scores["best"]["step"] == 7 and found.scores["labels"] == "full"
+    assert set(found.scores["per_class"]) == set(LABELS)
+
+
+def test_probabilities_are_of_the_pool_and_balanced_answers_are_without_the_prior(judged):
+    data, found = judged
+    by_key = {(case, index): values for index, case, *values in found.answers}
+    exponents = torch.tensor([0.3, 0.0, 3.0]).exp()
+    _, probability, balanced, _ = by_key["all", 3]
+    assert probability == pytest.approx((exponents[2] / exponents.sum()).item())
+    assert balanced == "Oil"
+    # Cream is twice as frequent in training: without most of that it loses its lead of 0.3
+    answer, _, balanced, _ = by_key["name", 3]
+    assert (answer, balanced) == ("Cream", "Gel")
+    assert data.log_prior.exp().tolist() == pytest.approx([0.5, 0.25, 0.25])
+
+
+def test_files_and_text_say_the_same(judged, tmp_path):
+    data, found = judged
+    text = report.write(tmp_path, data, found)
+    assert json.loads((tmp_path / "report.json").read_text()) == found.scores
+    rows = (tmp_path / "predictions_test.csv").read_text().splitlines()
+    assert rows[0] == "source,row,name,ingredients,label,prediction,probability"
+    assert [row.split(",")[:6] for row in rows[1:]] == [
+        ["table", "10", "one", "x", "Cream", "Cream"],
+        ["table", "11", "two", "", "Gel", "Oil"],
+        ["table", "12", "", "y", "Gel", "Gel"],
+        ["table", "13", "three", "z", "Oil", "Oil"],
+    ]
+    assert re.search("as they are +4 +75.0%", text)
+    assert re.search("list alone +3 +66.7%", text)
+    assert "LinearSVC needs scikit-learn" in text
+    assert "weights are those of step 7" in text
+    assert f"beautybert.predict {tmp_path} --name one --ingredients x" in text
+
+
+def test_the_baseline_is_judged_by_the_documents_of_each_case_too(judged, monkeypatch):
     pytest.importorskip("sklearn")
-    texts = ["water, sulfate", "wax, carmine"] * 20
-    labels = ["shampoo", "lipstick"] * 20
-    scores = tfidf_linear_svc(texts, labels, ["sulfate, mint", "carmine"], ["shampoo", "lipstick"])
-    assert scores == {"accuracy": 1.0, "macro_f1": 1.0}
-    scores = tfidf_linear_svc(texts, labels, ["sulfate", "carmine"], ["lipstick", "lipstick"])
-    assert scores["accuracy"] == 0.5
+    data, _ = judged
+    svc = {
+        "name": ["Cream", "Gel", "Oil", "Cream"],
+        "ingredients": ["Oil", "Oil", "Gel", "Oil"],
+        "both": ["Oil", "Cream", "Cream", "Oil"],
+    }
+    linear = baselines.LinearSvc(svc, dict.fromkeys(svc, "words, C 1"))
+    monkeypatch.setattr(baselines, "linear_svc", lambda data: linear)
+    found = judge(data)
+    answers = {}
+    for index, case, *_, answer in found.answers:
+        answers.setdefault(case, {})[index] = answer
+    assert answers == {
+        "all": {0: "Oil", 1: "Gel", 2: "Gel", 3: "Oil"},
+        "name": {0: "Cream", 1: "Gel", 3: "Cream"},
+        "ingredients": {0: "Oil", 2: "Gel", 3: "Oil"},
+        "both": {0: "Oil", 3: "Oil"},
+    }
+    assert found.scores["tfidf_linear_svc"]["accuracy"] == 0.75
+    assert found.scores["by_input"]["both"]["tfidf_linear_svc"]["accuracy"] == 0.5
+    assert found.scores["by_input"]["both"]["linear_svc"] == "words, C 1"
 
 
-MARKS = {
-    "shampoo": "sulfate",
-    "lipstick": "carmine",
-    "perfume": "linalool",
-    "sunscreen": "avobenzone",
-}
-TEXTS = [f"water, {mark}" for mark in MARKS.values()] * 20
-LABELS = list(MARKS) * 20
+def test_a_report_without_any_answer_is_json_that_anybody_reads(judged, tmp_path, monkeypatch):
+    """Here every text is of unknown words."""
+    data, _ = judged
+    nothing = torch.zeros(2, len(TEST), dtype=torch.bool)
+    monkeypatch.setattr(Classifier, "readable", lambda self, texts, logits: nothing)
+    found = judge(data)
+    assert found.scores["accuracy"] == 0 and found.scores["unanswered"] == 4
+    assert {answer for _, _, answer, *_ in found.answers} == {""}
+    report.write(tmp_path, data, found)
+
+    def refuse(constant):
+        raise ValueError(f"{constant} is no JSON")
+
+    json.loads((tmp_path / "report.json").read_text(), parse_constant=refuse)
 
 
-def test_logistic_regression_is_judged_label_by_label():
-    pytest.importorskip("sklearn")
-    test_labels = ["shampoo", "lipstick", "perfume", "shampoo"]
-    report = tfidf_logistic_regression(TEXTS, LABELS, list(MARKS.values()), test_labels)
-    assert report["accuracy"] == 0.75
-    assert report["per_class"]["shampoo"]["recall"] == 0.5
-    assert report["per_class"]["sunscreen"]["precision"] == 0.0
-
-
-def test_log_probabilities_of_logistic_regression_are_its_logits():
-    pytest.importorskip("sklearn")
-    test_labels = ["shampoo", "lipstick"]
-    report = tfidf_logistic_regression(TEXTS, LABELS, ["sulfate", "carmine"], test_labels)
-    assert report["accuracy"] == 1.0
-    assert report["loss"] < 0.3
-    confidence = math.exp(-report["loss"])
-    assert abs(report["ece"] - (1 - confidence)) < 0.05
+def test_a_new_start_removes_what_an_earlier_one_wrote_at_its_end(judged, tmp_path):
+    data, found = judged
+    report.write(tmp_path, data, found)
+    ranks = [Ranks(rank, rank, 2, torch.device("cpu")) for rank in (1, 0)]
+    report.write_splits(tmp_path, data.by_split, data.by_split["train"], ranks[0])
+    assert (tmp_path / "report.json").exists(), "rank 0 alone writes"
+    report.write_splits(tmp_path, data.by_split, data.by_split["train"], ranks[1])
+    names = {path.name for path in tmp_path.iterdir()}
+    assert not names & {"report.json", "predictions_test.csv", "predictions_by_input.csv"}
+    assert {"splits.csv", "labels.json", "train_lists.txt"} <= names
+    lines = (tmp_path / "train_lists.txt").read_text().splitlines()
+    assert lines == ["Cream 0", "Cream 1", "Gel 2", "Oil 3"]
