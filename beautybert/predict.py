@@ -1,39 +1,44 @@
-"""Say what kind of product an ingredient list belongs to: `python -m beautybert.predict MODEL_DIR`.
+"""Say what kind of product a cosmetic is: `python -m beautybert.predict MODEL_DIR`.
 
-    python -m beautybert.predict runs/categories --ingredients "Water, Glycerin, Mica" --explain
+    python -m beautybert.predict runs/categories --name "Midnight Repair" \\
+        --ingredients "Water, Glycerin, Retinol" --explain
     python -m beautybert.predict runs/categories --input products.csv --output answers.csv --top-k 3
 
-MODEL_DIR is the run folder of train_cls.py. A table keeps its columns and gains prediction,
-probability (calibrated: metrics.fit_temperature), with --top-k also prediction_2, probability_2
-..., and the reason where a cell has no list.
+MODEL_DIR is the run folder of train_cls.py. A table keeps its columns and every row, and gains
+prediction, probability (calibrated: cls/pool.py), with --top-k also prediction_2, probability_2
+..., with --explain what carried the answer, and the reason where there is no answer. From Python:
+beautybert.Classifier.
 """
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-import numpy as np
-import pandas as pd
 import torch
-from tokenizers import Tokenizer
+from torch import Tensor
+from tqdm import tqdm
 
-from beautybert.bert import wordpiece
-from beautybert.cls import classifier as classifiers
-from beautybert.cls.batches import Example, encode_documents, pack_examples
-from beautybert.cls.classifier import Classifier
-from beautybert.cls.csv_files import ENCODINGS
-from beautybert.cls.ingredients import Ingredients, parse_ingredients
+from beautybert.cls.classifier import PRIORS, Answer, Classifier
+from beautybert.cls.pool import CASES
+from beautybert.cls.products import INPUTS, read_label_table
+from beautybert.cls.table_files import TableFile, find_columns, first_cell, listed, parse_columns
 from beautybert.training import options
 from beautybert.training.options import option
 
-BATCH = 32  # lists of one forward pass
-ROWS = 4096  # of a table that are in memory at a time
-MAX_EXPLAINED = 300  # ingredients; the longest real lists have fewer
+ROWS = 1024  # of a table that are in memory at a time
+MAX_EXPLAINED = 300  # ingredients and words; the longest real lists have fewer
+IN_EXPLANATION = 3  # of a table's row
+OUTPUT_ENDINGS = {".csv": ",", ".txt": ",", ".tsv": "\t", ".jsonl": None}
+CASE_OF = {parts: case for case, parts in CASES.items()}
 
 
 @dataclass(frozen=True)
@@ -42,220 +47,397 @@ class PredictConfig:
 
     model: str = option("", "run folder of train_cls.py", positional=True)
     ingredients: str | None = option(None, "one list, as printed on a label", group="input")
-    input: str | None = option(None, "CSV table with a list in each row", instead_of="ingredients")
-    column: str = option("ingredients", "the column of --input with the lists")
-    output: str | None = option(
-        None, "CSV to write; without it the table is printed", group="output"
+    name: str | None = option(None, "one product's name")
+    input: str | None = option(None, "table: csv, tsv, jsonl, parquet; .gz too")
+    columns: tuple[str, ...] = option(
+        (), "ingredients=COL name=COL, where headers do not tell; label=COL to be scored"
     )
-    top_k: int = option(1, "number of labels to name", ge=1)
-    explain: bool = option(False, "for --ingredients: drop of the probability without each name")
+    top_k: int = option(1, "number of labels to name", ge=1, group="answer")
+    min_probability: float = option(0.0, "below it there is no answer", ge=0, le=1)
+    family: bool = option(
+        False, "below --min-probability [then 0.5] the family of labels, if that is probable enough"
+    )
+    prior: str = option(
+        "data",
+        "label frequencies of training, or all labels as if equally frequent",
+        choices=PRIORS,
+    )
+    explain: bool = option(False, "what the probability loses without each ingredient and word")
+    output: str | None = option(
+        None, "table to write, .csv, .tsv or .jsonl; without it it is printed", group="output"
+    )
     force: bool = option(False, "overwrite --output")
+    device: str = option("auto", "where the model runs", choices=("auto", "cpu", "cuda"))
+    threads: int | None = option(None, "CPU threads [torch's choice]", gt=0, le=1024)
 
 
 def conflicts(config: PredictConfig) -> list[str]:
     """What is wrong between options, and with the files that they name."""
     problems = []
-    if (config.ingredients is None) == (config.input is None):
-        problems.append("give one of --ingredients and --input")
-    if config.explain and config.ingredients is None:
-        problems.append("--explain is for --ingredients")
+    has_one = config.ingredients is not None or config.name is not None
+    if has_one == (config.input is not None):
+        problems.append("give --input, or --ingredients, --name or both")
     if config.output and config.input is None:
         problems.append("--output is for --input")
-    if config.output and Path(config.output).exists() and not config.force:
-        problems.append(f"--output {config.output} exists; add --force to overwrite it")
-    if config.output and not Path(config.output).absolute().parent.is_dir():
-        parent = Path(config.output).parent
-        problems.append(f"--output {config.output}: there is no folder {parent}")
+    if config.columns and config.input is None:
+        problems.append("--columns is for --input")
+    if config.output:
+        path = Path(config.output)
+        if path.suffix.lower() not in OUTPUT_ENDINGS:
+            endings = ", ".join(OUTPUT_ENDINGS)
+            problems.append(f"--output {path}: the ending must be one of {endings}")
+        if path.is_dir():
+            problems.append(f"--output {path} is a folder")
+        elif path.exists() and not config.force:
+            problems.append(f"--output {path} exists; add --force to overwrite it")
+        if not path.absolute().parent.is_dir():
+            problems.append(f"--output {path}: there is no folder {path.parent}")
     if not Path(config.model).is_dir():
         problems.append(f"{config.model}: no such folder; name the run folder of train_cls.py")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        problems.append("--device cuda: torch sees no GPU here")
     return problems
 
 
 def main(config: PredictConfig) -> None:
     """Predict as `config` asks."""
     options.raise_problems(options.out_of_range(config) + conflicts(config))
-    classifier = classifiers.load(Path(config.model))
-    tokenizer = wordpiece.read(config.model)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    classifier = Classifier.load(config.model, device)
     if not classifier.same_reader:
-        print(
-            f"warning: {config.model} was trained on lists read with other tables of words; its "
-            "answers may be worse than its report says",
-            file=sys.stderr,
+        warn(
+            f"{config.model} was trained on lists read with other tables of words; its answers may "
+            "be worse than its report says"
         )
-    top_k = min(config.top_k, len(classifier.labels))
-    if config.ingredients is not None:
-        predict_one(config.ingredients, classifier, tokenizer, top_k, config.explain)
+    if config.input is None:
+        predict_one(classifier, config)
         return
-    assert config.input is not None  # conflicts() has seen to it
-    source = Path(config.input)
-    if config.output:  # written under another name until it is complete: it may be --input itself
-        temporary = Path(config.output + ".tmp")
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            counts = predict_table(source, config.column, classifier, tokenizer, top_k, file)
-        os.replace(temporary, config.output)
-    else:
-        counts = predict_table(source, config.column, classifier, tokenizer, top_k, sys.stdout)
-    num_rows, num_unanswered = counts
-    print(
-        f"{num_rows:,} rows, {num_unanswered:,} of them without an ingredient list", file=sys.stderr
+    catalogue = open_catalogue(config, classifier)
+    with output_file(config.output) as file:
+        score = predict_table(catalogue, classifier, config, file)
+    print(score, file=sys.stderr)
+
+
+def warn(text: str) -> None:
+    """One line on stderr."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def ask(
+    classifier: Classifier,
+    config: PredictConfig,
+    columns: Mapping[str, Sequence[str]],
+    top_k: int,
+) -> list[Answer]:
+    """The answers to products, from their cells by input, as the options want them."""
+    return classifier.predict(
+        columns.get("ingredients"),
+        columns.get("name"),
+        top_k=min(top_k, len(classifier.labels)),
+        min_probability=config.min_probability,
+        prior=config.prior,
+        family=config.family,
     )
 
 
-# ---- predictions -------------------------------------------------------------------------------
+# ---- one product -------------------------------------------------------------------------------
 
 
-@torch.no_grad()
-def predict_probabilities(
-    classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str]
-) -> np.ndarray:
-    """Calibrated probabilities (texts, C) of clean lists.
+def predict_one(classifier: Classifier, config: PredictConfig) -> None:
+    """Print the answer to one product and, to explain it, what each part of it does to it.
 
-    Which texts share a batch changes nothing but rounding.
+    ValueError for a product without an answer, and for one that is too long to explain.
     """
-    documents, _ = encode_documents(texts, tokenizer, classifier.max_length)
-    examples = [Example(ids, 0) for ids in documents]
-    by_length = sorted(range(len(texts)), key=lambda i: len(documents[i]))
-    probabilities = np.zeros((len(texts), len(classifier.labels)))
-    for start in range(0, len(by_length), BATCH):
-        indices = by_length[start : start + BATCH]
-        batch = pack_examples([examples[i] for i in indices])
-        logits = classifier.model(*batch.inputs).double()
-        probabilities[indices] = (logits / classifier.temperature).softmax(-1).numpy()
-    return probabilities
+    given = {"name": config.name, "ingredients": config.ingredients}
+    columns = {part: [cell] for part, cell in given.items() if cell is not None}
+    for part in columns:
+        if part not in classifier.inputs:
+            warn(f"the model was trained without {part}: --{part} is not read")
+    (answer,) = ask(classifier, config, columns, config.top_k)
+    if not answer.inputs:
+        raise ValueError(f"no answer: {answer.reason}")
+    if answer.reason:
+        print(answer.reason if answer.labels else f"no answer: {answer.reason}")
+    for label, probability in zip(answer.labels, answer.probabilities, strict=True):
+        print(f"{probability:6.1%}  {label}{' (family)' if answer.is_family else ''}")
+    if config.explain:
+        drops = explain(classifier, columns, 0, config.prior)
+        print("\nWithout it, the probability of the most probable label falls by (points):")
+        for part, unit, drop in drops:
+            print(f"{100 * drop:+6.1f}  {unit}{' (name)' if part == 'name' else ''}")
 
 
-def predict_cells(
-    classifier: Classifier, tokenizer: Tokenizer, cells: Sequence[object], top_k: int
-) -> list[dict]:
-    """For each raw cell: prediction, probability, prediction_2 ..., reason.
-
-    Without a list the predictions are empty and the reason says why.
-    """
-    lists = [parse_ingredients(cell) for cell in cells]
-    rows = [_empty_answer(top_k, ingredients.reason) for ingredients in lists]
-    usable = [i for i, ingredients in enumerate(lists) if not ingredients.reason]
-    texts = [str(lists[i]) for i in usable]
-    probabilities = predict_probabilities(classifier, tokenizer, texts)
-    for i, row in zip(usable, probabilities, strict=True):
-        best = np.argsort(-row, kind="stable")[:top_k]
-        for ending, label_id in zip(_endings(top_k), best, strict=True):
-            rows[i][f"prediction{ending}"] = classifier.labels[label_id]
-            rows[i][f"probability{ending}"] = round(float(row[label_id]), 6)
-    return rows
-
-
-def occlusion_scores(
-    classifier: Classifier, tokenizer: Tokenizer, ingredients: Ingredients
-) -> list[tuple[str, float]]:
-    """Ingredients, each with the drop of the predicted label's probability without it, largest
-    first.
-
-    Each ingredient is left out in turn (occlusion; Li, Monroe & Jurafsky 2016, arXiv:1612.08220).
-    """
-    names = ingredients.names
-    texts = [str(ingredients)]
-    for i in range(len(names)):
-        without = Ingredients(names[:i] + names[i + 1 :], ingredients.may_contain)
-        texts.append(str(without))
-    probabilities = predict_probabilities(classifier, tokenizer, texts)
-    predicted = probabilities[0].argmax()
-    drops = probabilities[0, predicted] - probabilities[1:, predicted]
-    return sorted(zip(names, drops.tolist(), strict=True), key=lambda pair: -pair[1])
-
-
-def _endings(top_k: int) -> list[str]:
-    """What the columns of the first, second ... prediction end in."""
-    return ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
-
-
-def _empty_answer(top_k: int, reason: str) -> dict:
-    answer: dict = {}
-    for ending in _endings(top_k):
-        answer |= {f"prediction{ending}": "", f"probability{ending}": ""}
-    return answer | {"reason": reason}
-
-
-# ---- one list, or a table ----------------------------------------------------------------------
-
-
-def predict_one(
-    cell: str, classifier: Classifier, tokenizer: Tokenizer, top_k: int, explain: bool
-) -> None:
-    """Print the predictions for one list and, to explain them, what each ingredient does to them.
-
-    ValueError for a cell without a list, and for one that is too long to explain.
-    """
-    ingredients = parse_ingredients(cell)
-    if ingredients.reason:
-        raise ValueError(f"--ingredients holds no ingredient list: {ingredients.reason}")
-    if explain and len(ingredients.names) > MAX_EXPLAINED:
+def explain(
+    classifier: Classifier, columns: Mapping[str, Sequence[str]], i: int, prior: str
+) -> list[tuple[str, str, float]]:
+    """Classifier.explain of product i; ValueError for one that is too long."""
+    name, ingredients = (columns[part][i] if part in columns else None for part in INPUTS)
+    num_units = classifier.num_units(ingredients, name)
+    if num_units > MAX_EXPLAINED:
         raise ValueError(
-            f"--explain leaves out each ingredient in turn and takes at most {MAX_EXPLAINED}, not "
-            f"{len(ingredients.names):,}"
+            "--explain leaves out each ingredient and word in turn and takes at most "
+            f"{MAX_EXPLAINED}, not {num_units:,}"
         )
-    answer = predict_cells(classifier, tokenizer, [cell], top_k)[0]
-    for ending in _endings(top_k):
-        print(f"{answer[f'probability{ending}']:6.1%}  {answer[f'prediction{ending}']}")
-    if explain:
-        print(f"\nWithout it, the probability of {answer['prediction']} falls by (points):")
-        for name, drop in occlusion_scores(classifier, tokenizer, ingredients):
-            print(f"{100 * drop:+6.1f}  {name}")
+    return classifier.explain(ingredients, name, prior)
+
+
+# ---- a table -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A table to be answered.
+
+    indices: role -> columns. num_rows: counted, so that the whole file has been read once. added:
+    the columns that the answers add.
+    """
+
+    table: TableFile
+    indices: Mapping[str, Sequence[int]]
+    num_rows: int
+    added: list[str]
+
+    def parts(self) -> Iterator[list[list[str]]]:
+        """The rows, at most `ROWS` at a time."""
+        part = []
+        for row in self.table:
+            part.append(row)
+            if len(part) == ROWS:
+                yield part
+                part = []
+        if part:
+            yield part
+
+
+def open_catalogue(config: PredictConfig, classifier: Classifier) -> Catalogue:
+    """The table of --input.
+
+    ValueError for what is no table, lacks the columns, or already has those that are added.
+    """
+    assert config.input is not None
+    table = TableFile(config.input)
+    given = parse_columns(config.columns)
+    unread_roles = sorted(set(given) - {"label", *INPUTS})
+    if unread_roles:
+        raise ValueError(f"--columns {unread_roles[0]}=...: predict reads name, ingredients, label")
+    found = find_columns(table, given)
+    indices = {part: found[part] for part in INPUTS if part in found}
+    unread = [part for part in indices if part not in classifier.inputs]
+    for part in unread:
+        column = table.columns[indices[part][0]]
+        warn(f"the model was trained without {part}: the column {column!r} is not read")
+        del indices[part]
+    if not indices:
+        wanted = " ".join(f"{part}=COLUMN" for part in classifier.inputs)
+        raise ValueError(
+            f"--input {table.path} has no column that is known to hold what the model reads; name "
+            f"one with --columns {wanted}. It has {listed(table.columns)}"
+        )
+    if "label" in given:
+        indices["label"] = found["label"]
+    top_k = min(config.top_k, len(classifier.labels))
+    added = answer_columns(top_k, config.explain)
+    taken = [name for name in added if table.index_of(name) is not None]
+    if taken:
+        raise ValueError(
+            f"--input {table.path} already has the column {', '.join(taken)}, which the answers "
+            "would take; rename it"
+        )
+    return Catalogue(table, indices, sum(1 for _ in table), added)
+
+
+def answer_columns(top_k: int, explained: bool) -> list[str]:
+    """The columns that answers add to a table."""
+    columns = []
+    for ending in ["", *(f"_{rank}" for rank in range(2, top_k + 1))]:
+        columns += [f"prediction{ending}", f"probability{ending}"]
+    return [*columns, *(["explanation"] if explained else []), "reason"]
+
+
+@contextmanager
+def output_file(path: str | None) -> Iterator[TextIO]:
+    """An open file that becomes --output when all is written, for it may be --input itself.
+
+    Nothing is left of it if something fails. Without a path, standard output.
+    """
+    if path is None:
+        yield sys.stdout
+        return
+    temporary = Path(path + ".tmp")
+    try:
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            yield file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def predict_table(
-    source: Path,
-    column: str,
+    catalogue: Catalogue, classifier: Classifier, config: PredictConfig, file: TextIO
+) -> str:
+    """Write a table and its answers to an open file; returns how it went, for people."""
+    table = catalogue.table
+    ending = Path(config.output or "").suffix.lower()
+    separator = OUTPUT_ENDINGS.get(ending, ",")
+    writer = csv.writer(file, delimiter=separator or ",")  # a lone \r is quoted, as CRLF ends rows
+    columns = [*table.columns, *catalogue.added]
+    if separator:
+        writer.writerow(columns)
+    score = Score(classifier)
+    is_hidden = not sys.stderr.isatty()
+    with tqdm(total=catalogue.num_rows, unit="row", disable=is_hidden) as bar:
+        for rows in catalogue.parts():
+            answers = answer_rows(catalogue, classifier, config, rows, score)
+            for row, added in zip(rows, answers, strict=True):
+                if separator:
+                    writer.writerow([*row, *added])
+                else:
+                    values = dict(zip(columns, [*row, *added], strict=True))
+                    file.write(json.dumps(values, ensure_ascii=False) + "\n")
+            bar.update(len(rows))
+    score.num_short = table.num_short
+    return score.text("label" in catalogue.indices)
+
+
+def answer_rows(
+    catalogue: Catalogue,
     classifier: Classifier,
-    tokenizer: Tokenizer,
-    top_k: int,
-    file: TextIO,
-) -> tuple[int, int]:
-    """Write a table and its predictions to an open file.
+    config: PredictConfig,
+    rows: Sequence[Sequence[str]],
+    score: Score,
+) -> list[list[Any]]:
+    """What each row gains, in the order of `catalogue.added`; `score` counts it."""
+    is_header = [catalogue.table.is_header(row) for row in rows]
+    cells = {role: [first_cell(row, i) for row in rows] for role, i in catalogue.indices.items()}
+    labels = cells.pop("label", None)
+    for part in cells:
+        pairs = zip(cells[part], is_header, strict=True)
+        cells[part] = ["" if is_repeated else cell for cell, is_repeated in pairs]
+    answers = ask(classifier, config, cells, max(config.top_k, 3) if labels else config.top_k)
+    added = []
+    for i, answer in enumerate(answers):
+        reason = "header again" if is_header[i] else answer.reason
+        values: list[Any] = []
+        for rank in range(min(config.top_k, len(classifier.labels))):
+            is_there = rank < len(answer.labels)
+            values.append(answer.labels[rank] if is_there else "")
+            values.append(round(answer.probabilities[rank], 6) if is_there else "")
+        if config.explain:
+            is_explained = bool(answer.inputs)
+            values.append(_explanation(classifier, cells, i, config.prior) if is_explained else "")
+        added.append([*values, reason])
+        score.count(answer, reason, labels[i] if labels and not is_header[i] else None)
+    return added
 
-    Returns the rows and those without a list.
+
+def _explanation(
+    classifier: Classifier, cells: Mapping[str, Sequence[str]], i: int, prior: str
+) -> str:
+    """What carried the answer to a row, with the points that it loses without each."""
+    try:
+        drops = explain(classifier, cells, i, prior)
+    except ValueError:
+        return f"not explained: more than {MAX_EXPLAINED} ingredients and words"
+    carried = [(unit, drop) for _, unit, drop in drops[:IN_EXPLANATION] if drop > 0]
+    return "; ".join(f"{unit} ({100 * drop:+.1f})" for unit, drop in carried)
+
+
+class Score:
+    """How a table went: rows, answers, and with labels how many of them are right.
+
+    Its size does not depend on the number of rows. Rows with a label are counted by the documents
+    that their answer is from; the last column of the confusion is
+    no answer.
     """
-    num_rows = num_unanswered = 0
-    columns = list(_empty_answer(top_k, ""))
-    for index, part in enumerate(read_rows(source, column, columns)):
-        answers = predict_cells(classifier, tokenizer, part[column].tolist(), top_k)
-        found = pd.DataFrame(answers, index=part.index, columns=columns)
-        num_rows += len(part)
-        num_unanswered += int((found["reason"] != "").sum())
-        pd.concat([part, found], axis=1).to_csv(file, index=False, header=index == 0)
-    return num_rows, num_unanswered
+
+    def __init__(self, classifier: Classifier):
+        self.classifier = classifier
+        num_labels = len(classifier.labels)
+        self.num_rows = self.num_short = 0
+        self.reasons: Counter = Counter()
+        self.unknown: Counter = Counter()  # labels that the model cannot answer with
+        self.families: Counter = Counter()  # whether a family in the place of a label is right
+        self.in_top3: Counter = Counter()  # by case
+        self.confusion = {
+            case: torch.zeros(num_labels, num_labels + 1, dtype=torch.long)
+            for case in (*CASES, "nothing")
+        }
+        self.id_of = _label_ids(classifier)
+
+    def count(self, answer: Answer, reason: str, label: str | None) -> None:
+        """One row; label: what its column says, None without one."""
+        self.num_rows += 1
+        if not answer.labels:
+            self.reasons[reason] += 1
+        label = " ".join((label or "").split())
+        if not label:
+            return
+        target = self.id_of.get(label, self.id_of.get(label.casefold()))
+        if target is None:
+            self.unknown[label] += 1
+            return
+        labels = self.classifier.labels
+        answers = answer.labels
+        if answer.is_family:
+            self.families[self.classifier.families.get(labels[target]) == answers[0]] += 1
+            answers = ()
+        case = CASE_OF.get(answer.inputs, "nothing")
+        predicted = labels.index(answers[0]) if answers else len(labels)
+        self.confusion[case][target, predicted] += 1
+        self.in_top3[case] += labels[target] in answers[:3]
+
+    def text(self, has_labels: bool) -> str:
+        """How it went, for people."""
+        num_unanswered = self.reasons.total()
+        lines = [f"{self.num_rows:,} rows, {num_unanswered:,} of them without an answer"]
+        if self.num_short:
+            lines.append(f"  {self.num_short:,} rows have fewer cells than the header")
+        for reason, n in self.reasons.most_common(10):
+            lines.append(f"  {n:,} {reason}")
+        if not has_labels:
+            return "\n".join(lines)
+        if self.unknown:
+            labels = ", ".join(f"{label!r} ({n})" for label, n in self.unknown.most_common(10))
+            lines.append(f"  labels that the model does not know, not scored: {labels}")
+        if self.families:
+            lines.append(
+                f"  {self.families.total():,} answered by family, {self.families[True]:,} of them "
+                "right; below they count as not answered"
+            )
+        total = sum(self.confusion.values(), torch.zeros_like(self.confusion["both"]))
+        for case, counts in {"all": total, **self.confusion}.items():
+            num_top3 = self.in_top3.total() if case == "all" else self.in_top3[case]
+            if counts.any() and (case == "all" or counts.sum() < total.sum()):
+                lines.append(f"  {case}: {_scores_text(counts, num_top3)}")
+        return "\n".join(lines)
 
 
-def read_rows(path: Path, column: str, added: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """The table in parts of `ROWS` rows, at least one part.
+def _scores_text(confusion: Tensor, num_top3: int) -> str:
+    """Counts (C, C + 1), a row a label and the last column no answer -> scores, for people."""
+    num_rows = int(confusion.sum())
+    support, given = confusion.sum(1).double(), confusion[:, :-1].sum(0).double()
+    correct = confusion.diagonal().double()
+    occurs = (support + given) > 0
+    macro_f1 = (2 * correct / (support + given).clamp(min=1))[occurs].mean()
+    return (
+        f"{num_rows:,} rows, accuracy {correct.sum() / num_rows:.1%}, top 3 "
+        f"{num_top3 / num_rows:.1%}, macro-F1 {macro_f1:.3f}"
+    )
 
-    ValueError for a file that is no CSV, lacks the column (it names those that are there) or
-    already has one of those that are `added`.
-    """
-    keywords: dict = {"dtype": str, "keep_default_na": False, "index_col": False}
-    for encoding in ENCODINGS:
-        try:  # to the end, as the encoding may fail anywhere
-            with pd.read_csv(path, encoding=encoding, chunksize=ROWS, **keywords) as parts:
-                columns = [list(part.columns) for part in parts][0]
-            break
-        except UnicodeDecodeError:
-            continue
-        except FileNotFoundError:
-            raise ValueError(f"--input {path}: no such file") from None
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, IsADirectoryError) as error:
-            raise ValueError(f"--input {path} is no readable CSV: {error}") from None
-    if column not in columns:
-        raise ValueError(
-            f"--input {path} has no column {column!r}; it has {', '.join(columns)}. Name one with "
-            "--column"
-        )
-    taken = [name for name in added if name in columns]
-    if taken:
-        raise ValueError(
-            f"--input {path} already has the column {', '.join(taken)}, which the answers would "
-            "take; rename it"
-        )
-    with pd.read_csv(path, encoding=encoding, chunksize=ROWS, **keywords) as parts:
-        yield from parts
+
+def _label_ids(classifier: Classifier) -> dict[str, int]:
+    """The class of a label in a table, as it is, in lower case, or as the label table merges it."""
+    ids: dict[str, int] = {}
+    for label, names in read_label_table().items():
+        for name in names:
+            if name in classifier.labels:
+                ids.setdefault(label.casefold(), classifier.labels.index(name))
+    ids |= {label.casefold(): i for i, label in enumerate(classifier.labels)}
+    return ids | {label: i for i, label in enumerate(classifier.labels)}
 
 
 if __name__ == "__main__":
