@@ -28,8 +28,8 @@ def edited(tmp_path):
     mlm = ["train_mlm.py", "--data", tmp_path / "texts.txt", "--cache-dir", tmp_path / "cache"]
     mlm += ["--vocab-size", 200, "--batch-tokens", 512, "--micro-batch-tokens", 256]
     tables = product_tables(tmp_path)
-    cls = ["train_cls.py", "--cosmetics", tables["cosmetics"], "--sephora", tables["sephora"]]
-    cls += ["--label-table", tables["label_table"], "--vocab-size", 150]
+    cls = ["train_cls.py", "--data", *tables["data"], "--label-table", tables["label_table"]]
+    cls += ["--vocab-size", 150]
     commands = {"mlm": mlm, "cls": cls}
 
     def run(text, script, *flags):

@@ -2,7 +2,7 @@
 
 That is the share of names that the CosIng inventory knows.
 
-    python -m tests.bench.bench_ingredients --sephora sephora_website_dataset.csv \\
+    python -m tests.bench.bench_ingredients --table sephora_website_dataset.csv \\
         --cosing cosing.csv.gz
 
 Before is the cell split at commas, after is the parser. Both get the same 200 random cells that
@@ -18,8 +18,8 @@ from collections import Counter
 
 import pandas as pd
 
-from beautybert.cls.csv_files import read_table
 from beautybert.cls.ingredients import parse_ingredients
+from tests.bench.bench_labels import list_cells
 
 
 def plain(name: str) -> str:
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sephora", required=True)
+    parser.add_argument("--table", required=True, help="with a column of ingredient lists")
     parser.add_argument("--cosing", required=True, help="CSV with a column inci_name")
     parser.add_argument("--cells", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
@@ -47,7 +47,7 @@ def main() -> None:
 
     cosing = pd.read_csv(args.cosing, keep_default_na=False)
     inventory = {plain(name) for name in cosing["inci_name"]}
-    cells = read_table(args.sephora, ["ingredients"])["ingredients"]
+    cells = pd.Series(list_cells(args.table))
     cells = cells[(cells != "unknown") & (cells != "")]
     cells = cells.sample(args.cells, random_state=args.seed)
 

@@ -1,7 +1,6 @@
 """How far the labels of the tables agree with each other.
 
-    python -m tests.bench.bench_labels --cosmetics cosmetics.csv \\
-        --sephora sephora_website_dataset.csv
+    python -m tests.bench.bench_labels --data cosmetics.csv sephora_website_dataset.csv
 
 It looks at pairs of products with different lists, by how many of their ingredients they share
 (Jaccard index: shared / all of both, order aside). It says how often both have the same label: over
@@ -11,8 +10,8 @@ said first. Lists that are the same up to spelling are one list.
 
 Last comes the accuracy of LinearSVC on the test split. It is shown the cells as they are, the lists
 read from them, or the names of the products, the last two also with a word that says which table
-the product is from: how much of its error comes from what a list does not say. Both tables need a
-column for the name (Name, name).
+the product is from: how much of its error comes from what a list does not say. Products without a
+list are left out.
 """
 
 from __future__ import annotations
@@ -23,23 +22,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 
 from beautybert.cls.ingredients import parse_ingredients
-from beautybert.cls.products import (
-    LABEL_TABLE,
-    SCHEMES,
-    SOURCES,
-    Product,
-    apply_label_scheme,
-    read_label_map,
-    read_products,
-    read_table,
-)
-from beautybert.cls.report import tfidf_linear_svc
+from beautybert.cls.products import SCHEMES, Product, read_products, select, source_names
 from beautybert.cls.splits import split_products
+from beautybert.cls.table_files import TableFile, find_columns, first_cell
 
-NAMES = {"cosmetics": "Name", "sephora": "name"}  # columns
 BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0 + 1e-9)
 
 
@@ -53,7 +41,7 @@ def similar_pairs(products: list[Product]) -> tuple[np.ndarray, np.ndarray, np.n
     column_of: dict[str, int] = {}  # of each ingredient
     columns: list[list[int]] = []  # of each product's ingredients
     for product in products:
-        names = {name.casefold() for name in parse_ingredients(product.text).names}
+        names = {name.casefold() for name in parse_ingredients(product.ingredients).names}
         columns.append([column_of.setdefault(name, len(column_of)) for name in sorted(names)])
     sizes = np.array([len(of_product) for of_product in columns])
     ones = np.ones(sizes.sum(), dtype=np.float32)
@@ -64,7 +52,7 @@ def similar_pairs(products: list[Product]) -> tuple[np.ndarray, np.ndarray, np.n
     shared = (matrix @ matrix.T).tocoo()
     first, second = shared.row, shared.col
     jaccard = shared.data / (sizes[first] + sizes[second] - shared.data)
-    list_of = ids_of([product.key for product in products])
+    list_of = ids_of([product.list_key for product in products])
     is_other_list = list_of[first] != list_of[second]
     chosen = (first != second) & (jaccard >= BANDS[0]) & is_other_list
     return first[chosen], second[chosen], jaccard[chosen]
@@ -85,36 +73,52 @@ def agreement(first: np.ndarray, same: np.ndarray) -> float:
     return float((agreeing[has_pairs] / pairs[has_pairs]).mean())
 
 
-def shown_of(product: Product, tables: dict[str, pd.DataFrame]) -> dict[str, str]:
+def list_cells(path: str) -> list[str]:
+    """The cells of a table's ingredients column, as they are."""
+    table = TableFile(path)
+    indices = find_columns(table, {}, needed=["ingredients"])["ingredients"]
+    return [first_cell(row, indices) for row in table]
+
+
+def shown_of(product: Product, cell: str, name: str) -> dict[str, str]:
     """Each thing that LinearSVC may be shown of a product."""
-    table = tables[product.source]
-    _, _, list_column = SOURCES[product.source]
-    name = table[NAMES[product.source]][product.row]
     source = f"table_{product.source}"
     return {
-        "raw cells": table[list_column][product.row],
-        "lists": product.text,
-        "lists and the table": f"{product.text} {source}",
+        "raw cells": cell,
+        "lists": product.ingredients,
+        "lists and the table": f"{product.ingredients} {source}",
         "names": name,
         "names and the table": f"{name} {source}",
     }
 
 
 def svc_accuracies(
-    splits: dict[str, list[Product]], tables: dict[str, pd.DataFrame]
+    splits: dict[str, list[Product]],
+    cells: dict[str, list[str]],
+    names: dict[tuple[str, int], str],
 ) -> dict[str, float]:
-    """Accuracy of TF-IDF + LinearSVC on the test split, for each thing that it may be shown."""
-    train = [shown_of(product, tables) for product in splits["train"]]
-    test = [shown_of(product, tables) for product in splits["test"]]
+    """Accuracy of TF-IDF + LinearSVC on the test split, for each thing that it may be shown.
+
+    cells: of each table. names: of each source and row. Features are words and pairs of neighbours,
+    and C is 1, whatever is shown.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import LinearSVC
+
+    def shown_in(split: str) -> list[dict[str, str]]:
+        return [shown_of(p, cells[p.source][p.row], names[p.source, p.row]) for p in splits[split]]
+
+    train, test = shown_in("train"), shown_in("test")
     train_labels = [product.label for product in splits["train"]]
     test_labels = [product.label for product in splits["test"]]
     accuracies = {}
     for what in train[0]:
         train_texts = [shown[what] for shown in train]
         test_texts = [shown[what] for shown in test]
-        scores = tfidf_linear_svc(train_texts, train_labels, test_texts, test_labels)
-        assert scores is not None, "this needs scikit-learn (pip install -e '.[test]')"
-        accuracies[what] = scores["accuracy"]
+        features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+        model = make_pipeline(features, LinearSVC(random_state=0)).fit(train_texts, train_labels)
+        accuracies[what] = model.score(test_texts, test_labels)
     return accuracies
 
 
@@ -143,21 +147,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cosmetics", default="data/cosmetics.csv")
-    parser.add_argument("--sephora", default="data/sephora_website_dataset.csv")
+    parser.add_argument("--data", required=True, nargs="+", help="tables with names and lists")
     args = parser.parse_args()
 
-    all_products, counts = read_products(args.cosmetics, args.sephora, LABEL_TABLE)
+    all_products, counts = read_products(args.data)
     all_splits = split_products(all_products, "list", seed=0)
-    paths = {"cosmetics": args.cosmetics, "sephora": args.sephora}
-    tables = {source: read_table(path, [NAMES[source]]) for source, path in paths.items()}
+    sources = source_names(args.data)
+    cells = {source: list_cells(path) for source, path in zip(sources, args.data, strict=True)}
+    names = {(product.source, product.row): product.name for product in all_products}
     for scheme in SCHEMES:
-        names = read_label_map(LABEL_TABLE, scheme)
-        splits, _ = apply_label_scheme(all_splits, names, 5, counts)
+        splits, _ = select(all_splits, ["ingredients"], scheme, None, 5, counts)
         products = [product for members in splits.values() for product in members]
         labels_of = defaultdict(set)
         for product in products:
-            labels_of[product.key].add(product.label)
+            labels_of[product.list_key].add(product.label)
         several = sum(len(labels) > 1 for labels in labels_of.values())
         at_most = len(labels_of) / len(products)
         print(
@@ -166,7 +169,7 @@ def main() -> None:
             f"{at_most:.1%} could be correct\n"
         )
         print_agreement(products)
-        accuracies = svc_accuracies(splits, tables)
+        accuracies = svc_accuracies(splits, cells, names)
         shown = [f"{what} {accuracy:.1%}" for what, accuracy in accuracies.items()]
         print(f"\nTF-IDF + LinearSVC on {', '.join(shown)}")
 

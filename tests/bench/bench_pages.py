@@ -1,11 +1,12 @@
 """How many answers of a classifier change with what pages print around and between ingredients.
 
-    python -m tests.bench.bench_pages runs/categories --cosmetics cosmetics.csv \\
-        --sephora sephora_website_dataset.csv
+    python -m tests.bench.bench_pages runs/categories \\
+        --data cosmetics.csv sephora_website_dataset.csv
 
-The cells are those of the run's test products (predictions_test.csv), as they are in the tables.
-What stands around a list is added to the whole cell; what stands between names is put between those
-that the reader finds, and compared with commas there.
+The cells are those of the run's test products (predictions_test.csv) that have a list, as they are
+in the tables; the model is asked without names. What stands around a list is added to the whole
+cell; what stands between ingredients is put between those that the reader finds, and compared with
+commas there.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from beautybert.bert import wordpiece
-from beautybert.cls import classifier
-from beautybert.cls.csv_files import read_table
+from beautybert.cls.classifier import Classifier
 from beautybert.cls.ingredients import parse_ingredients
-from beautybert.predict import predict_cells
+from beautybert.cls.products import source_names
+from tests.bench.bench_labels import list_cells
 
 AROUND = {
     "two English warnings": "{}. For external use only. Keep out of reach of children.",
@@ -41,20 +41,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path)
-    parser.add_argument("--cosmetics", required=True)
-    parser.add_argument("--sephora", required=True)
+    parser.add_argument("--data", required=True, nargs="+", help="the tables of the run")
     args = parser.parse_args()
-    tables = {
-        "cosmetics": read_table(args.cosmetics, ["Ingredients"])["Ingredients"],
-        "sephora": read_table(args.sephora, ["ingredients"])["ingredients"],
-    }
+    sources = source_names(args.data)
+    tables = {source: list_cells(path) for source, path in zip(sources, args.data, strict=True)}
     products = pd.read_csv(args.model / "predictions_test.csv", keep_default_na=False)
+    products = products[products["ingredients"] != ""]
     rows = zip(products["source"], products["row"], strict=True)
     cells = [tables[source][row] for source, row in rows]
-    model, tokenizer = classifier.load(args.model), wordpiece.read(args.model)
+    classifier = Classifier.load(args.model)
 
     def answers(cells: list[str]) -> list[str]:
-        return [row["prediction"] for row in predict_cells(model, tokenizer, cells, 1)]
+        found = classifier.predict(ingredients=cells)
+        return [answer.labels[0] if answer.labels else "" for answer in found]
 
     names = [parse_ingredients(cell).names for cell in cells]
     printed, plain = answers(cells), answers([", ".join(found) for found in names])

@@ -2,8 +2,7 @@
 
 Its setting, evaluated as its notebook did, in order, and honestly.
 
-    python -m tests.bench.bench_report --cosmetics cosmetics.csv \\
-        --sephora sephora_website_dataset.csv
+    python -m tests.bench.bench_report --data cosmetics.csv sephora_website_dataset.csv
 
 The report put the raw cells of both tables one after the other, trained on the first 9,000 rows and
 tested on the rest, with one dense layer on the vocabulary logits of [CLS], texts of up to 512
@@ -39,19 +38,12 @@ from tqdm import tqdm
 from beautybert.bert import pretrained, wordpiece
 from beautybert.bert.model import SIZES, BertForSequenceClassification, config_of_size
 from beautybert.bert.wordpiece import special_ids, token_list
-from beautybert.cls import classifier
+from beautybert.cls import finetuning
 from beautybert.cls.batches import Example, pack_examples, shuffled_indices
-from beautybert.cls.csv_files import read_table
 from beautybert.cls.ingredients import parse_ingredients
-from beautybert.cls.products import (
-    LABEL_TABLE,
-    SOURCES,
-    Product,
-    apply_label_scheme,
-    read_label_map,
-    read_products,
-)
+from beautybert.cls.products import Product, read_products, select
 from beautybert.cls.splits import split_products
+from beautybert.cls.table_files import TableFile, find_columns, first_cell
 from beautybert.training.optim import learning_rate, make_optimizer, set_learning_rate
 
 # the report's
@@ -61,13 +53,15 @@ MAX_LENGTH = 512
 Row = tuple[str, str]  # text, label
 
 
-def report_rows(cosmetics: str, sephora: str) -> list[Row]:
-    """Every row of both tables in file order, cells as they are."""
+def report_rows(paths: Sequence[str]) -> list[Row]:
+    """Every row of the tables in file order, cells as they are."""
     rows: list[Row] = []
-    for source, path in (("cosmetics", cosmetics), ("sephora", sephora)):
-        label_column, _, list_column = SOURCES[source]
-        table = read_table(path, SOURCES[source])
-        rows += zip(table[list_column], table[label_column], strict=True)
+    for path in paths:
+        table = TableFile(path)
+        indices = find_columns(table, {}, needed=["label", "ingredients"])
+        for row in table:
+            text = first_cell(row, indices["ingredients"])
+            rows.append((text, first_cell(row, indices["label"])))
     return rows
 
 
@@ -78,7 +72,7 @@ def notebook_pairs(rows: Sequence[Row], first: int) -> list[Row]:
 
 def labelled_texts(products: Sequence[Product]) -> list[Row]:
     """The lists that products.py read, with their labels."""
-    return [(product.text, product.label) for product in products]
+    return [(product.ingredients, product.label) for product in products]
 
 
 def label_names(rows: Sequence[Row]) -> list[str]:
@@ -95,7 +89,7 @@ def encode(rows: Sequence[Row], tokenizer: Tokenizer, labels: Sequence[str]) -> 
     examples = []
     for encoding, (_, label) in zip(encoded, rows, strict=True):
         ids = [special["[CLS]"], *encoding.ids[: MAX_LENGTH - 2], special["[SEP]"]]
-        examples.append(Example(np.array(ids), label_ids[label]))
+        examples.append(Example({"ingredients": np.array(ids)}, label_ids[label]))
     return examples
 
 
@@ -110,7 +104,7 @@ def start(
     else:
         tokenizer = wordpiece.read(checkpoint)
         config = pretrained.read_config(checkpoint)
-    model, _ = classifier.start(checkpoint, config, labels, head)
+    model, _ = finetuning.start(checkpoint, config, labels, head)
     return model, tokenizer
 
 
@@ -127,8 +121,7 @@ def train(
     steps = range(1, num_steps + 1)
     for step in tqdm(steps, desc=f"{head}, {len(rows):,} rows", leave=False, disable=None):
         indices = shuffled_indices((step - 1) * BATCH, BATCH, len(examples), args.seed)
-        chosen = [examples[i] for i in indices]
-        batch = pack_examples(sorted(chosen, key=lambda example: len(example.ids)))
+        batch = pack_examples([examples[i] for i in indices])
         set_learning_rate(optimizer, learning_rate(step, num_steps, args.lr, 0.1, "linear"))
         loss = F.cross_entropy(model(*batch.inputs), batch.target_ids)
         loss.backward()
@@ -146,7 +139,8 @@ def count_correct(
     labels: Sequence[str],
 ) -> int:
     """How many rows the model gives their label."""
-    examples = sorted(encode(rows, tokenizer, labels), key=lambda example: len(example.ids))
+    examples = encode(rows, tokenizer, labels)
+    examples.sort(key=lambda example: len(example.documents["ingredients"]))
     num_correct = 0
     for i in range(0, len(examples), 32):
         batch = pack_examples(examples[i : i + 32])
@@ -175,9 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cosmetics", required=True)
-    parser.add_argument("--sephora", required=True)
-    parser.add_argument("--label-table", default=LABEL_TABLE)
+    parser.add_argument("--data", required=True, nargs=2, help="cosmetics.csv, then Sephora's")
     parser.add_argument("--init", default="scratch", help="checkpoint folder or hub name")
     parser.add_argument("--size", default="tiny", choices=tuple(SIZES), help="of --init scratch")
     parser.add_argument("--vocab-size", type=int, default=2000, help="of --init scratch")
@@ -191,7 +183,7 @@ def main() -> None:
         "| test rows with an untrained label | test texts without a list | majority | correct |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    rows = report_rows(args.cosmetics, args.sephora)
+    rows = report_rows(args.data)
     labels = label_names(rows)
     training = rows[:TRAINING_ROWS]
     evaluations = {
@@ -202,10 +194,9 @@ def main() -> None:
     for name, test in evaluations.items():
         show(name, training, test, count_correct(model, tokenizer, test, labels))
 
-    products, counts = read_products(args.cosmetics, args.sephora, args.label_table)
+    products, counts = read_products(args.data)
     all_splits = split_products(products, "list", seed=0)
-    names = read_label_map(args.label_table, "full")
-    splits, _ = apply_label_scheme(all_splits, names, 5, counts)
+    splits, _ = select(all_splits, ["ingredients"], "full", None, 5, counts)
     training = labelled_texts(splits["train"])
     test = labelled_texts(splits["test"])
     labels = label_names(training)
