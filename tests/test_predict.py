@@ -434,6 +434,7 @@ def test_a_table_in_another_form_has_the_answers_of_a_plain_one(run, catalogue, 
     path.write_bytes(FORMS[form](catalogue))
     found = ask(run, path, tmp_path)
     assert found.values.tolist() == expected.values.tolist()
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8").startswith("my id,category,")
     names = expected.columns
     if form == "headers.csv":
         names = ["my id", "category", " PRODUCT_NAME ", "Ingredients List", *names[4:]]
@@ -464,6 +465,15 @@ def test_answers_are_written_in_the_form_that_the_ending_says(run, catalogue, tm
             is_number = column.startswith("probability") and value != ""
             assert isinstance(value, float if is_number else str)
             assert (float(plain[column]) if is_number else plain[column]) == value
+
+
+def test_rows_with_fewer_cells_are_answered_and_counted(run, tmp_path, capsys):
+    path = tmp_path / "table.csv"
+    path.write_text("name,id\nMoon Stick\nVelvet Drops,2\nSilk Wash\n")
+    found = ask(run, path, tmp_path)
+    assert list(found["prediction"]) == ["Lipstick", "Serum", "Shampoo"]
+    assert list(found["id"]) == ["", "2", ""]
+    assert "  2 rows have fewer cells than the header" in capsys.readouterr().err.splitlines()
 
 
 def test_without_output_the_table_is_printed_alone(run, catalogue, tmp_path, capsys):
@@ -557,6 +567,14 @@ def test_a_table_that_is_refused_leaves_nothing(run, tmp_path, monkeypatch, caps
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
+def test_a_folder_is_no_output(run, tmp_path):
+    output = tmp_path / "answers.csv"
+    output.mkdir()
+    asked = PredictConfig(model=run.out, input=LABEL_TABLE, output=str(output), force=True)
+    with pytest.raises(ValueError, match=f"--output {output} is a folder"):
+        predict.main(asked)
+
+
 def test_a_column_that_is_not_there_is_named_with_those_that_there_are(run, tmp_path):
     message = "has no column 'inci' for ingredients; it has 'id', 'composition'"
     table = pd.DataFrame({"id": [1], "composition": ["Water, Wax"]})
@@ -583,6 +601,10 @@ def test_a_column_that_is_not_there_is_named_with_those_that_there_are(run, tmp_
             "--top-k must be at least 1, not 0; --output is for --input",
         ),
         ({"name": "Rose", "columns": ("name=title",)}, "--columns is for --input"),
+        (
+            {"input": LABEL_TABLE, "columns": ("name=label", "brand=group")},
+            "--columns brand=...: predict reads name, ingredients, label",
+        ),
         ({"name": "Rose", "min_probability": 1.5}, "--min-probability must be at least 0 and at"),
         ({"input": "nowhere.csv"}, "nowhere.csv: no such file"),
         ({"input": "tests"}, "tests is a folder, no table"),
@@ -673,16 +695,26 @@ def test_families_are_answered_where_no_label_has_half_of_the_probability(
     assert lines[at + 1].startswith(f"  all: {len(catalogue)} rows, accuracy 0.0%, top 3 0.0%")
 
 
-def test_answers_as_if_all_labels_were_equally_frequent(run, catalogue, tmp_path):
+def test_answers_as_if_all_labels_were_equally_frequent(run, catalogue, tmp_path, capsys):
+    """And explanations of them."""
     labels = json.loads((Path(run.out) / "labels.json").read_text())
-    pool = pool_of(0.01, log_prior=(-3.0, -0.1, -3.0))
+    pool = pool_of(0.1, log_prior=(-3.0, -0.1, -3.0))
     other = with_config(run, tmp_path / "run", pool=pool)
-    expected = Classifier.load(other.out).predict(
-        list(catalogue["ingredients"]), list(catalogue["name"]), prior="balanced"
-    )
-    found = ask(other, catalogue, tmp_path, prior="balanced")
+    classifier = Classifier.load(other.out)
+    cells = list(catalogue["ingredients"]), list(catalogue["name"])
+    expected = classifier.predict(*cells, prior="balanced")
+    found = ask(other, catalogue, tmp_path, prior="balanced", explain=True)
     assert list(found["prediction"]) == ["".join(answer.labels) for answer in expected]
     assert labels[1] not in set(found["prediction"])
+    for i, (cell, name) in enumerate(zip(*cells, strict=True)):
+        drops = classifier.explain(cell, name, "balanced")[:1]
+        first = [f"{unit} ({100 * drop:+.1f})" for _, unit, drop in drops if drop > 0]
+        assert found["explanation"][i].split("; ")[:1] == (first or [""])
+    capsys.readouterr()
+    name, cell = NAMES["Lipstick"], LISTS["Lipstick"]
+    predict.main(PredictConfig(other.out, cell, name, prior="balanced", explain=True))
+    _, unit, drop = classifier.explain(cell, name, "balanced")[0]
+    assert f"{100 * drop:+6.1f}  {unit}" in capsys.readouterr().out
 
 
 # ---- how good it was ---------------------------------------------------------------------------
@@ -740,31 +772,35 @@ def test_with_labels_the_scores_are_those_of_scikit_learn(
     assert num_unanswered >= len(values) // 3 if is_unsure else num_unanswered == 2 * len(REASONS)
 
 
-def test_labels_that_the_label_table_merges_are_scored_as_what_they_are_merged_into(
-    run, tmp_path, capsys
+@pytest.mark.parametrize(
+    "renamed, asked",
+    [
+        # labels.csv says that Face Serums are a Face Serum
+        ({"Serum": "Face Serum"}, {"Face Serums": "Serum", "face serum": "Serum"}),
+        # a model that has a label in both spellings, or that of labels.csv and what it merges into
+        (
+            {"Serum": "Eye Cream", "Shampoo": "Eye cream"},
+            {"Eye Cream": "Serum", "Eye cream": "Shampoo"},
+        ),
+        ({"Serum": "Face Serums", "Shampoo": "Face Serum"}, {"face serums": "Serum"}),
+    ],
+)
+def test_labels_are_scored_as_the_models_own_or_as_the_label_table_merges_them(
+    run, tmp_path, capsys, renamed, asked
 ):
-    """The table says that a Serum is a Face Serum; the model has the merged name."""
     folder = tmp_path / "run"
     shutil.copytree(run.out, folder)
-    text = (folder / "config.json").read_text().replace('"Serum"', '"Face Serum"')
+    text = (folder / "config.json").read_text()
+    for label, name in renamed.items():
+        text = text.replace(f'"{label}"', f'"{name}"')
     (folder / "config.json").write_text(text)
-    table = pd.read_csv(ROOT / LABEL_TABLE, keep_default_na=False)
-    (merged, *_) = [
-        label
-        for label, canonical in zip(table["label"], table["canonical"], strict=True)
-        if canonical == "Face Serum" and label.casefold() != "face serum"
-    ]
-    rows = [
-        (merged, LISTS["Serum"]),
-        ("Face Serum", LISTS["Serum"]),
-        ("Nail Polish", "Water, Mint"),
-    ]
-    written = pd.DataFrame(rows, columns=["category", "ingredients"])
-    found = ask(replace(run, out=str(folder)), written, tmp_path, columns=("label=category",))
-    assert list(found["prediction"][:2]) == ["Face Serum"] * 2
+    rows = [(label, LISTS[kind]) for label, kind in asked.items()]
+    written = pd.DataFrame([*rows, ("Nail Polish", "Water, Mint")], columns=["kind", "ingredients"])
+    found = ask(replace(run, out=str(folder)), written, tmp_path, columns=("label=kind",))
+    assert list(found["prediction"][:-1]) == [renamed[kind] for kind in asked.values()]
     err = capsys.readouterr().err
     assert "not scored: 'Nail Polish' (1)" in err
-    assert "all: 2 rows, accuracy 100.0%" in err
+    assert f"all: {len(rows)} rows, accuracy 100.0%" in err
 
 
 # ---- models ------------------------------------------------------------------------------------
