@@ -28,7 +28,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from beautybert.cls.classifier import PRIORS, Answer, Classifier
-from beautybert.cls.pool import CASES
+from beautybert.cls.pool import CASE_OF, CASES
 from beautybert.cls.products import INPUTS, read_label_table
 from beautybert.cls.table_files import TableFile, find_columns, first_cell, listed, parse_columns
 from beautybert.training import options
@@ -38,7 +38,6 @@ ROWS = 1024  # of a table that are in memory at a time
 MAX_EXPLAINED = 300  # ingredients and words; the longest real lists have fewer
 IN_EXPLANATION = 3  # of a table's row
 OUTPUT_ENDINGS = {".csv": ",", ".txt": ",", ".tsv": "\t", ".jsonl": None}
-CASE_OF = {parts: case for case, parts in CASES.items()}
 
 
 @dataclass(frozen=True)

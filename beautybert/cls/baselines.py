@@ -15,10 +15,9 @@ import numpy as np
 from torch import Tensor
 
 from beautybert.cls.batches import ClsBatches
-from beautybert.cls.pool import CASES
+from beautybert.cls.pool import CASE_OF, CASES
 from beautybert.cls.products import INPUTS, Product
 
-CASE_OF = {parts: case for case, parts in CASES.items()}
 # Settings of LinearSVC among which the validation products choose, for each case
 CHOICES = [(features, C) for features in ("words", "words and letters") for C in (0.3, 1.0)]
 

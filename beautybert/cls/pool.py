@@ -26,6 +26,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "ingredients": ("ingredients",),
     "both": ("name", "ingredients"),
 }
+CASE_OF = {parts: case for case, parts in CASES.items()}
 PRIOR = "prior"
 # What the weights of a case are drawn to; those of a case that validation has no product of, before
 # `RARE_LABELS` is taken off. Near the mean of what was fitted on the real tables.

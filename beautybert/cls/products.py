@@ -314,8 +314,7 @@ def duplicate_groups(links: Iterable[Sequence[str]]) -> list[str]:
 
 
 def without_repeats(products: Iterable[Product]) -> list[Product]:
-    """The first of those that have name, list and label in common, and what the table says of the
-    split."""
+    """The first of the products that are equal in name, list, label and split of their own."""
     first: dict[tuple[str, ...], Product] = {}
     for product in products:
         key = (product.name_key, product.list_key, product.label, product.split)

@@ -200,10 +200,15 @@ def parse(
 
 def _check_renamed(config_class: type, arguments: Sequence[str]) -> None:
     """ValueError for a flag that has another name now, as the class's RENAMED says."""
-    renamed = getattr(config_class, "RENAMED", {})
+    renamed = _renamed(config_class)
     found = {argument.partition("=")[0] for argument in arguments}
     old = [name for name in renamed if flag(name) in found]
     raise_problems([f"{flag(name)} is now {renamed[name]}" for name in old])
+
+
+def _renamed(config_class: type) -> dict[str, str]:
+    """What fields are called now, by the names that they had; the class's RENAMED."""
+    return getattr(config_class, "RENAMED", {})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -304,8 +309,8 @@ def _read_file(config_class: type, hints: dict[str, Any], path: str) -> dict[str
     known = {field.name: field for field in dataclasses.fields(config_class)}
     problems = []
     for key, value in values.items():
-        if key in getattr(config_class, "RENAMED", {}):
-            problems.append(f"--config {path}: {key} is now {config_class.RENAMED[key]}")  # type: ignore[attr-defined]
+        if key in _renamed(config_class):
+            problems.append(f"--config {path}: {key} is now {_renamed(config_class)[key]}")
             continue
         if key not in known:
             options = ", ".join(known)
