@@ -6,10 +6,9 @@
     torchrun --nproc-per-node 8 train_cls.py ...             # 8 GPUs: the same flags and
                                                              # --micro-batch-size 2
 
-It writes to --out: the best model so far in Hugging Face layout, labels.json, run.json,
-metrics.jsonl, splits.csv, train_lists.txt (what pretraining may read), checkpoints/; at the end
-report.json, predictions of the test split, confusion.csv and, with the `plots` extra, pictures.
-`python -m beautybert.predict` uses the folder. train_mlm.py goes through the same phases.
+It writes to --out: the best model so far in Hugging Face layout, run.json, metrics.jsonl,
+splits.csv, train_lists.txt (what pretraining may read), checkpoints/; at the end report.json,
+predictions of the test split and confusion.csv. `python -m beautybert.predict` uses the folder.
 
 Letters: N tokens in a micro-batch, B documents in it, P products with two of them, M = B + P
 targets, C classes.
@@ -36,8 +35,8 @@ from beautybert.cls import (
     finetuning,
     products,
     report,
+    selection,
     splits,
-    table_files,
 )
 from beautybert.training import (
     checkpoints,
@@ -67,7 +66,7 @@ class ClsConfig:
     inputs: tuple[str, ...] = option((), "name, ingredients or both [what the tables have]")
     label_table: str | None = option(None, "table that merges and groups labels [the package's]")
     labels: str = option(
-        "full", "labels as in the files, redundant ones merged, families", choices=products.SCHEMES
+        "full", "labels as in the files, redundant ones merged, families", choices=selection.SCHEMES
     )
     min_per_label: int = option(5, "products that a label must have", gt=0)
     split: str = option("list", "what is never in two splits", choices=splits.SPLIT_BY)
@@ -111,6 +110,7 @@ class ClsConfig:
     select_by: str = option(
         "accuracy", "validation score that picks the weights", choices=("accuracy", "macro_f1")
     )
+    baseline: bool = option(True, "compare with LinearSVC on TF-IDF at the end")
     eval_interval: int = option(0, "steps between evaluations; 0: once an epoch", ge=0)
     log_interval: int = option(10, "steps between training lines", gt=0)
     save_interval: int = option(500, "steps between checkpoints; 0: only the last", ge=0)
@@ -150,18 +150,17 @@ def main(config: ClsConfig) -> dict:
     runlog.check_folder(out, config.resume, ranks)
 
     # ==== data ================================================================================
-    table, counts = products.read_products(config.data, table_files.parse_columns(config.columns))
+    table, counts = products.read_products(config.data, config.columns)
     all_splits = splits.split_products(table, config.split, config.split_seed)
     wanted = (config.inputs, config.labels, config.label_table, config.min_per_label)
-    by_split, counts = products.select(all_splits, *wanted, counts)
+    by_split, counts = selection.select(all_splits, *wanted, counts)
     ranks.print0(f"products: {counts}", splits.check_no_overlap(by_split, config.split))
     if config.describe:
         return report.write_splits(out, by_split, all_splits["train"], ranks, describe=True)
     checkpoint = pretrained.resolve(config.init)  # None: start from scratch
     splits.check_no_leakage(checkpoint, [*by_split["valid"], *by_split["test"]])
-    source = checkpoint or runlog.resumed(out, config.resume)
-    texts = products.texts(by_split["train"])
-    tokenizer = wordpiece.load_or_learn(source, texts, config.vocab_size)
+    start = checkpoint or runlog.resumed(out, config.resume)
+    tokenizer = wordpiece.load_or_learn(start, products.texts(by_split["train"]), config.vocab_size)
     bert_config = pretrained.config_for(checkpoint, config.size, tokenizer, config.max_length)
     data = batches.ClsBatches(
         by_split,
@@ -283,10 +282,11 @@ def main(config: ClsConfig) -> dict:
     logits = {split: compute_logits(model, data, split, ranks) for split in ("valid", "test")}
     if not ranks.is_main:
         return {}
+    log.info("fitting the pool, and LinearSVC to compare with")
     finished = answering.with_pool(data, logits["valid"])
     finished.save(out)
     facts = {"best": progress.best, "labels": config.labels, "split": config.split}
-    result = report.judge(data, finished, logits["test"], facts)
+    result = report.judge(data, finished, logits["test"], facts, config.baseline)
     log.test(progress.step, result.scores)
     log.info(report.write(out, data, result))
     log.finish()

@@ -29,8 +29,15 @@ from tqdm import tqdm
 
 from beautybert.cls.classifier import PRIORS, Answer, Classifier
 from beautybert.cls.pool import CASE_OF, CASES
-from beautybert.cls.products import INPUTS, read_label_table
-from beautybert.cls.table_files import TableFile, find_columns, first_cell, listed, parse_columns
+from beautybert.cls.products import INPUTS
+from beautybert.cls.table_files import (
+    TableFile,
+    encoding_note,
+    find_columns,
+    first_cell,
+    listed,
+    parse_columns,
+)
 from beautybert.training import options
 from beautybert.training.options import option
 
@@ -219,6 +226,8 @@ def open_catalogue(config: PredictConfig, classifier: Classifier) -> Catalogue:
     """
     assert config.input is not None
     table = TableFile(config.input)
+    if note := encoding_note(table):
+        warn(note)
     given = parse_columns(config.columns)
     unread_roles = sorted(set(given) - {"label", *INPUTS})
     if unread_roles:
@@ -266,9 +275,9 @@ def output_file(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    temporary = Path(path + ".tmp")
+    temporary = Path(f"{path}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
+        with open(temporary, "x", newline="", encoding="utf-8") as file:
             yield file
         os.replace(temporary, path)
     finally:
@@ -286,6 +295,7 @@ def predict_table(
     columns = [*table.columns, *catalogue.added]
     if separator:
         writer.writerow(columns)
+    keys = [column or f"Unnamed: {i}" for i, column in enumerate(columns)]  # as pandas names them
     score = Score(classifier)
     is_hidden = not sys.stderr.isatty()
     with tqdm(total=catalogue.num_rows, unit="row", disable=is_hidden) as bar:
@@ -295,7 +305,7 @@ def predict_table(
                 if separator:
                     writer.writerow([*row, *added])
                 else:
-                    values = dict(zip(columns, [*row, *added], strict=True))
+                    values = dict(zip(keys, [*row, *added], strict=True))
                     file.write(json.dumps(values, ensure_ascii=False) + "\n")
             bar.update(len(rows))
     score.num_short = table.num_short
@@ -430,13 +440,10 @@ def _scores_text(confusion: Tensor, num_top3: int) -> str:
 
 def _label_ids(classifier: Classifier) -> dict[str, int]:
     """The class of a label in a table, as it is, in lower case, or as the label table merges it."""
-    ids: dict[str, int] = {}
-    for label, names in read_label_table().items():
-        for name in names:
-            if name in classifier.labels:
-                ids.setdefault(label.casefold(), classifier.labels.index(name))
-    ids |= {label.casefold(): i for i, label in enumerate(classifier.labels)}
-    return ids | {label: i for i, label in enumerate(classifier.labels)}
+    index_of = {label: i for i, label in enumerate(classifier.labels)}
+    ids = {label: index_of[name] for label, name in classifier.synonyms.items()}
+    ids |= {label.casefold(): i for label, i in index_of.items()}
+    return ids | index_of
 
 
 if __name__ == "__main__":

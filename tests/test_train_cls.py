@@ -19,7 +19,15 @@ import train_cls
 import train_mlm
 from beautybert.bert import wordpiece
 from beautybert.bert.model import BertForSequenceClassification
-from beautybert.cls import classifier, pool, products, report, splits, table_files, word_model
+from beautybert.cls import (
+    classifier,
+    pool,
+    products,
+    report,
+    selection,
+    splits,
+    word_model,
+)
 from beautybert.cls.batches import ClsBatches
 from beautybert.training import metrics as training_metrics
 from beautybert.training.checkpoints import read as read_checkpoint
@@ -67,11 +75,10 @@ def without_extras(request, monkeypatch):
 
 def batches_of(config: train_cls.ClsConfig) -> ClsBatches:
     """The micro-batches of a run that starts from a checkpoint, made as train_cls.py makes them."""
-    columns = table_files.parse_columns(config.columns)
-    table, counts = products.read_products(config.data, columns)
+    table, counts = products.read_products(config.data, config.columns)
     by_split = splits.split_products(table, config.split, config.split_seed)
     wanted = (config.inputs, config.labels, config.label_table, config.min_per_label)
-    by_split, _ = products.select(by_split, *wanted, counts)
+    by_split, _ = selection.select(by_split, *wanted, counts)
     return ClsBatches(
         by_split,
         wordpiece.read(config.init),
@@ -310,7 +317,7 @@ def test_the_report_is_that_of_its_own_predictions(cls_config, extras, monkeypat
 
     has = {part: answers[part] != "" for part in products.INPUTS}
     assert set(by_input["input"]) == set(scores["by_input"]) == set(CASES)
-    own_svc = {}  # LinearSVC's answer to what each product has
+    own_svc = {}  # LinearSVC's answers to what each product has
     for case, parts in CASES.items():
         rows = by_input[by_input["input"] == case].reset_index()
         complete = answers[pd.concat([has[part] for part in parts], axis=1).all(axis=1)]
@@ -320,14 +327,13 @@ def test_the_report_is_that_of_its_own_predictions(cls_config, extras, monkeypat
             (rows["label"] == rows["balanced"]).mean()
         )
         assert scores["by_input"][case]["tfidf_linear_svc"] == pytest.approx(
-            svc_scores(rows["label"], rows["linear_svc"])
+            svc_scores(rows["label"], rows["linear_svc"], rows["linear_svc_macro_f1"])
         )
-        for source, row, answer in zip(
-            rows["source"], rows["row"], rows["linear_svc"], strict=True
-        ):
-            own_svc[source, row] = answer  # both comes last
+        columns = ["source", "row", "linear_svc", "linear_svc_macro_f1"]
+        for source, row, *pair in rows[columns].itertuples(index=False):
+            own_svc[source, row] = pair  # both comes last
     assert scores["tfidf_linear_svc"] == pytest.approx(
-        svc_scores(answers["label"], [own_svc[place] for place in places])
+        svc_scores(answers["label"], *zip(*(own_svc[place] for place in places), strict=True))
     )
 
     confusion = pd.read_csv(Path(config.out) / "confusion.csv", index_col=0)
@@ -400,11 +406,11 @@ def check_scores(scores: dict, answers: pd.DataFrame) -> None:
         assert row["correct"] == pytest.approx(expected)
 
 
-def svc_scores(labels: pd.Series, answers: list[str] | pd.Series) -> dict[str, float]:
+def svc_scores(labels, answers, answers_for_macro_f1) -> dict[str, float]:
     """As scikit-learn counts."""
     from sklearn.metrics import accuracy_score, f1_score
 
-    macro_f1 = f1_score(labels, answers, average="macro", zero_division=0)
+    macro_f1 = f1_score(labels, answers_for_macro_f1, average="macro", zero_division=0)
     return {"accuracy": accuracy_score(labels, answers), "macro_f1": macro_f1}
 
 

@@ -6,20 +6,26 @@ They need scikit-learn (the `test` extra).
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from beautybert.cls.batches import ClsBatches
 from beautybert.cls.pool import CASE_OF, CASES
 from beautybert.cls.products import INPUTS, Product
 
-# Settings of LinearSVC among which the validation products choose, for each case
-CHOICES = [(features, C) for features in ("words", "words and letters") for C in (0.3, 1.0)]
+CRITERIA = ("accuracy", "macro_f1")
+FEATURES = {"words": ("words",), "words and letters": ("words", "letters")}
+# settings of LinearSVC among which the validation products choose: features, C, class weight
+CHOICES: list[tuple[str, float, str | None]] = [
+    *itertools.product(FEATURES, (0.1, 0.3, 1.0, 3.0), (None,)),
+    *itertools.product(FEATURES, (0.3, 1.0), ("balanced",)),
+]
+MOST_LETTERED = 30_000  # training products; of more, runs of letters would take many minutes
 
 
 def majority_accuracy(train_labels: Sequence[str], test_labels: Sequence[str]) -> float:
@@ -28,38 +34,51 @@ def majority_accuracy(train_labels: Sequence[str], test_labels: Sequence[str]) -
     return sum(label == most_common for label in test_labels) / len(test_labels)
 
 
-def scores(labels: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
-    """accuracy and macro_f1 of predictions."""
+def scores(labels: Sequence[str], answers: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Each of `CRITERIA` of the answers that were chosen for it."""
+    found = {}
+    for criterion in CRITERIA:
+        found[criterion] = _score(criterion, labels, answers[criterion])
+    return found
+
+
+def _score(criterion: str, labels: Sequence[str], answers: Sequence[str]) -> float:
+    """One of `CRITERIA`; 0 without products."""
     from sklearn.metrics import f1_score
 
-    macro_f1 = f1_score(labels, predictions, average="macro", zero_division=0)
-    correct = sum(one == other for one, other in zip(labels, predictions, strict=True))
-    return {"accuracy": correct / len(labels), "macro_f1": float(macro_f1)}
+    if not len(labels):
+        return 0.0
+    if criterion == "macro_f1":
+        return float(f1_score(labels, answers, average="macro", zero_division=0))
+    return sum(one == other for one, other in zip(labels, answers, strict=True)) / len(labels)
 
 
 @dataclass(frozen=True)
 class LinearSvc:
     """LinearSVC's answers to the test products, by the documents of each case alone.
 
-    answers: case -> the label of every test product; those without the documents have an answer
-    that means nothing. chosen: case -> its settings. Both are empty without scikit-learn.
+    answers: criterion -> case -> the label of every test product; those without the documents have
+    an answer that means nothing. chosen: case -> criterion -> settings. Both are empty without
+    scikit-learn.
     """
 
-    answers: dict[str, list[str]] = field(default_factory=dict)
-    chosen: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    chosen: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def predictions(self, case: str, given: Tensor, rows: Tensor) -> list[str]:
-        """The answers to the test products `rows` (P,) bool; '' without scikit-learn.
+    def predictions(self, case: str, given: Tensor, rows: Tensor) -> dict[str, list[str]]:
+        """For each of `CRITERIA` the answers to the test products `rows` (P,) bool.
 
-        case: of `CASES`, or "all", by the documents that each has. given: (INPUTS, P).
+        '' without scikit-learn. case: of `CASES`, or "all", by the documents that each has. given:
+        (INPUTS, P).
         """
-        found = []
+        found: dict[str, list[str]] = {criterion: [] for criterion in CRITERIA}
         for i in rows.nonzero().flatten().tolist():
             has = tuple(
                 part for part, is_there in zip(INPUTS, given[:, i], strict=True) if is_there
             )
             asked = CASE_OF[has] if case == "all" else case
-            found.append(self.answers[asked][i] if self.answers else "")
+            for criterion, labels in found.items():
+                labels.append(self.answers[criterion][asked][i] if self.answers else "")
         return found
 
 
@@ -67,30 +86,52 @@ def linear_svc(data: ClsBatches) -> LinearSvc:
     """LinearSVC on TF-IDF, fitted on the training products for each case that the test has.
 
     Each text has features of its own: words and pairs of neighbours, with or without runs of two to
-    five letters. Those and C are the best of `CHOICES` on validation. For a case with two
-    documents all training products with any of them count, as they do for the classifier.
+    five letters (without, if there are more than `MOST_LETTERED` training products). Of `CHOICES`
+    the best on validation is taken, once for each of `CRITERIA`. For a case with two documents all
+    training products with any of them count, as they do for the classifier.
     """
     if importlib.util.find_spec("sklearn") is None:
         return LinearSvc()
-    result = LinearSvc()
+    from scipy.sparse import hstack
+
+    is_lettered = len(data.by_split["train"]) <= MOST_LETTERED
+    choices = [choice for choice in CHOICES if is_lettered or "letters" not in FEATURES[choice[0]]]
+    valid_products = data.by_split["valid"]
+    result = LinearSvc({criterion: {} for criterion in CRITERIA})
+    matrices: dict[tuple[str, str], list[Any]] = {}  # of a part and a kind of feature
     for case, parts in CASES.items():
         if not any(all(getattr(p, part) for part in parts) for p in data.by_split["test"]):
             continue
-        best: tuple[float, Any] | None = None
-        for features in dict.fromkeys(name for name, _ in CHOICES):
-            train, valid, test = _matrices(data, parts, features)
-            for C in [C for name, C in CHOICES if name == features]:
-                model = _fit(train, data.by_split["train"], parts, C)
-                accuracy = _accuracy(model, valid, data.by_split["valid"], parts)
-                if best is None or accuracy > best[0]:
-                    best = (accuracy, model.predict(test).tolist())
-                    result.chosen[case] = f"{features}, C {C:g}"
-        assert best is not None
-        result.answers[case] = best[1]
+        complete = [i for i, p in enumerate(valid_products) if all(getattr(p, q) for q in parts)]
+        valid_labels = [valid_products[i].label for i in complete]
+        best = dict.fromkeys(CRITERIA, -1.0)
+        result.chosen[case] = {}
+        for features, C, class_weight in choices:
+            pairs = list(itertools.product(parts, FEATURES[features]))
+            for pair in pairs:
+                if pair not in matrices:
+                    matrices[pair] = _matrices(data, *pair)
+            blocks = zip(*(matrices[pair] for pair in pairs), strict=True)
+            train, valid, test = (hstack(block).tocsr() for block in blocks)
+            model = _fit(train, data.by_split["train"], parts, C, class_weight)
+            answers = model.predict(valid[complete]).tolist() if complete else []
+            for criterion in CRITERIA:
+                score = _score(criterion, valid_labels, answers)
+                if score > best[criterion]:
+                    best[criterion] = score
+                    result.answers[criterion][case] = model.predict(test).tolist()
+                    weighed = f", {class_weight}" if class_weight else ""
+                    result.chosen[case][criterion] = f"{features}, C {C:g}{weighed}"
     return result
 
 
-def _fit(matrix: Any, products: Sequence[Product], parts: Sequence[str], C: float) -> Any:
+def _fit(
+    matrix: Any,
+    products: Sequence[Product],
+    parts: Sequence[str],
+    C: float,
+    class_weight: str | None,
+) -> Any:
     """LinearSVC on the training products that have any of the parts.
 
     Where these teach nothing, their most common label, or that of all products.
@@ -103,37 +144,24 @@ def _fit(matrix: Any, products: Sequence[Product], parts: Sequence[str], C: floa
     labels = [products[i].label for i in rows]
     if len(set(labels)) < 2 or not matrix.shape[1]:
         return DummyClassifier(strategy="most_frequent").fit(matrix[rows], labels)
-    return LinearSVC(C=C, random_state=0).fit(matrix[rows], labels)
+    return LinearSVC(C=C, class_weight=class_weight, random_state=0).fit(matrix[rows], labels)
 
 
-def _accuracy(model: Any, matrix: Any, products: Sequence[Product], parts: Sequence[str]) -> float:
-    """On the products that have all parts; 0 without any."""
-    rows = [i for i, product in enumerate(products) if all(getattr(product, p) for p in parts)]
-    if not rows:
-        return 0.0
-    labels = np.array([products[i].label for i in rows])
-    return float((model.predict(matrix[rows]) == labels).mean())
+def _matrices(data: ClsBatches, part: str, kind: str) -> list[Any]:
+    """TF-IDF of a text of all products, a matrix for each split. Missing texts are rows of 0.
 
-
-def _matrices(data: ClsBatches, parts: Sequence[str], features: str) -> list[Any]:
-    """TF-IDF of the parts side by side, a matrix for each split. Missing texts are rows of 0."""
-    from scipy.sparse import csr_matrix, hstack
+    kind: "words", with pairs of neighbours, or "letters", runs of two to five of them in a word.
+    """
+    from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    blocks: list[list[Any]] = [[] for _ in data.by_split]
-    for part in parts:
-        vectorizers = [TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)]
-        if features == "words and letters":
-            vectorizers.append(
-                TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=3)
-            )
-        train = [text for text in data.texts("train")[part] if text]
-        for vectorizer in vectorizers:
-            try:
-                vectorizer.fit(train)
-            except ValueError:  # no feature is frequent enough
-                continue
-            for block, split in zip(blocks, data.by_split, strict=True):
-                block.append(vectorizer.transform(data.texts(split)[part]))
-    empty = [csr_matrix((len(products), 0)) for products in data.by_split.values()]
-    return [hstack([none, *block]).tocsr() for none, block in zip(empty, blocks, strict=True)]
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    if kind == "letters":
+        vectorizer = TfidfVectorizer(
+            analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=3
+        )
+    try:
+        vectorizer.fit([text for text in data.texts("train")[part] if text])
+    except ValueError:  # no feature is frequent enough
+        return [csr_matrix((len(products), 0)) for products in data.by_split.values()]
+    return [vectorizer.transform(data.texts(split)[part]) for split in data.by_split]

@@ -25,7 +25,8 @@ from beautybert.bert.attention import PackedLengths, to_device
 from beautybert.bert.token_units import Vocabulary, unit_indices
 from beautybert.bert.wordpiece import fingerprint, special_ids
 from beautybert.cls import splits
-from beautybert.cls.products import INPUTS, Product, ProductCounts, label_list
+from beautybert.cls.labels import label_list
+from beautybert.cls.products import INPUTS, Product, ProductCounts
 from beautybert.training.distributed import Ranks
 from beautybert.training.seeding import INGREDIENTS, ORDER, generator_of
 

@@ -23,9 +23,10 @@ from beautybert.bert.model import HEADS, BertForSequenceClassification
 from beautybert.cls import pool as pools
 from beautybert.cls import word_model
 from beautybert.cls.batches import ClsBatches, encode_documents, pack_documents
-from beautybert.cls.ingredients import Ingredients, parse_ingredients
+from beautybert.cls.documents import Document, given, read, why_not
+from beautybert.cls.labels import family_of, synonyms
 from beautybert.cls.pool import Pool
-from beautybert.cls.products import INPUTS, clean_name, family_of
+from beautybert.cls.products import INPUTS
 from beautybert.cls.word_model import WordModel
 from beautybert.cls.words import tables_fingerprint
 from beautybert.training.checkpoints import file_checksum
@@ -38,8 +39,6 @@ LEAST_KNOWN = 1 / 3
 MOST_UNKNOWN = 0.02
 UNKNOWN_TOKEN = "[UNK]"
 HALF = 0.5  # probability of a family, or of a label by a name of words that training has not
-MISSING = ("no name", "empty")
-UNKNOWN_WORDS = "hardly any word of the {} is known"
 
 
 @dataclass(frozen=True)
@@ -58,26 +57,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Document:
-    """One input of a product, read.
-
-    units: the ingredients of a list, the words of a name. text: what the model reads. reason: why
-    there is nothing to read.
-    """
-
-    units: tuple[str, ...] = ()
-    text: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True)
 class Classifier:
     """A model with all that is needed to use it.
 
     labels: in id order. word_models: of each input. max_length: tokens of a document, [CLS] and
     [SEP] included. vetted: the inputs of which a document of unknown words does not count.
-    families: label -> family, for those that the label table knows. same_reader: whether lists are
-    read by the tables that it was trained with.
+    families: label -> family, for those that the label table knows. synonyms: in lower case, other
+    labels -> the label that the table merges them into. same_reader: whether lists are read by the
+    tables that it was trained with.
     """
 
     model: BertForSequenceClassification
@@ -89,6 +76,7 @@ class Classifier:
     max_length: int
     vetted: tuple[str, ...] = ()
     families: Mapping[str, str] = field(default_factory=dict)
+    synonyms: Mapping[str, str] = field(default_factory=dict)
     same_reader: bool = True
 
     @classmethod
@@ -109,6 +97,7 @@ class Classifier:
             inputs=tuple(data.inputs),
             max_length=data.max_length,
             families={label: family for label, family in families.items() if family},
+            synonyms=synonyms(data.labels, label_table),
         )
 
     def with_pool(self, data: ClsBatches, document_logits: Mapping[str, Tensor]) -> Classifier:
@@ -164,6 +153,7 @@ class Classifier:
             max_length=metadata.get("max_document_length", config.max_position_embeddings),
             vetted=tuple(metadata.get("vetted_inputs", ())),
             families=metadata.get("families", {}),
+            synonyms=metadata.get("label_synonyms", {}),
             same_reader=metadata.get("reader_tables", "") in ("", tables_fingerprint()),
         )
 
@@ -184,6 +174,7 @@ class Classifier:
             "vetted_inputs": list(self.vetted),
             "pool": self.pool.to_dict(),
             "families": dict(self.families),
+            "label_synonyms": dict(self.synonyms),
             "max_document_length": self.max_length,  # "max_length" is a generation setting
             "reader_tables": tables_fingerprint(),
         }
@@ -234,7 +225,7 @@ class Classifier:
         answers = []
         for i, row in enumerate(probabilities):
             inputs = tuple(part for part, found in zip(INPUTS, has[:, i], strict=True) if found)
-            reason = _reason(documents, inputs, i)
+            reason = why_not(documents, inputs, i)
             if not inputs:
                 answers.append(Answer(reason=reason))
                 continue
@@ -369,39 +360,6 @@ class Classifier:
                 found = self._top(sums, names, top_k)
                 return replace(found, inputs=answer.inputs, reason=reason, is_family=True)
         return Answer(inputs=answer.inputs, reason=reason)
-
-
-# ---- reading -----------------------------------------------------------------------------------
-
-
-def read(part: str, cell: object) -> Document:
-    """A raw cell of one of `INPUTS`."""
-    if part == "name":
-        text = clean_name("" if cell is None else str(cell))
-        return Document(tuple(text.split()), text, "" if text else "no name")
-    found: Ingredients = parse_ingredients(cell)
-    return Document(tuple(found.names), "" if found.reason else str(found), found.reason)
-
-
-def given(texts: Mapping[str, Sequence[str]]) -> Tensor:
-    """Which documents products have, (INPUTS, P), from their texts by input."""
-    rows = [[bool(text) for text in texts[part]] for part in INPUTS]
-    return torch.tensor(rows, dtype=torch.bool)
-
-
-def _reason(documents: Mapping[str, Sequence[Document]], inputs: Sequence[str], i: int) -> str:
-    """Why product i has no answer, or which of its documents its answer leaves out.
-
-    A missing document is no reason beside one that is there.
-    """
-    reasons = []
-    for part, found in documents.items():
-        document = found[i]
-        if part in inputs or (inputs and document.reason in MISSING):
-            continue
-        kind = "name" if part == "name" else "list"
-        reasons.append(document.reason or UNKNOWN_WORDS.format(kind))
-    return "; ".join(reasons) or ("" if inputs else "no input that the model reads")
 
 
 # ---- the folder --------------------------------------------------------------------------------

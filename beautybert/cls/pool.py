@@ -28,6 +28,7 @@ CASES: dict[str, tuple[str, ...]] = {
 }
 CASE_OF = {parts: case for case, parts in CASES.items()}
 PRIOR = "prior"
+BALANCED = "balanced prior"  # its weight where all labels count as equally frequent
 # What the weights of a case are drawn to; those of a case that validation has no product of, before
 # `RARE_LABELS` is taken off. Near the mean of what was fitted on the real tables.
 DEFAULTS = {
@@ -62,7 +63,8 @@ class Pool:
     @classmethod
     def unfitted(cls, log_prior: Tensor) -> Pool:
         """The sum of the encoder's logits alone."""
-        return cls({case: dict.fromkeys(parts, 1.0) for case, parts in CASES.items()}, log_prior)
+        weights = {case: {**dict.fromkeys(p, 1.0), BALANCED: -1.0} for case, p in CASES.items()}
+        return cls(weights, log_prior)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None, num_labels: int) -> Pool:
@@ -81,17 +83,13 @@ class Pool:
         """Calibrated logits (P, C) of products from their terms, each (P, C).
 
         has: (INPUTS, P), which documents a product has; the terms of others may be anything finite.
-        A product without documents has zeros. balanced: as if all labels were equally frequent;
-        `fit` has taken off a part of their frequency already.
+        A product without documents has zeros. balanced: as if all labels were equally frequent.
         """
         terms = list(logits)
         weights = torch.stack([_weights_of(self.weights, term, has) for term in terms])  # (K, P)
         stacked = torch.stack([logits[term].double() for term in terms])  # (K, P, C)
         pooled = torch.einsum("kp,kpc->pc", weights, stacked)
-        prior_weights = _weights_of(self.weights, PRIOR, has)
-        if balanced:
-            left = {case: {PRIOR: 1 - taken} for case, taken in RARE_LABELS.items()}
-            prior_weights = prior_weights - _weights_of(left, PRIOR, has)
+        prior_weights = _weights_of(self.weights, BALANCED if balanced else PRIOR, has)
         return pooled + prior_weights[:, None] * self.log_prior
 
 
@@ -141,8 +139,10 @@ def fit(logits: Mapping[str, Tensor], has: Tensor, target_ids: Tensor, log_prior
         fitted = _fit_weights(torch.stack(stacked), targets, start)
         fitted[-1] -= RARE_LABELS[case]
         pooled = torch.einsum("k,kpc->pc", fitted, torch.stack(stacked))
-        fitted = fitted * _fit_weights(pooled[None], targets, [1.0])  # calibrated again
+        scale = float(_fit_weights(pooled[None], targets, [1.0]))  # calibrated again
+        fitted = fitted * scale
         weights[case] = dict(zip((*terms, PRIOR), fitted.tolist(), strict=True))
+        weights[case][BALANCED] = weights[case][PRIOR] - (1 - scale * RARE_LABELS[case])
     return Pool(weights, log_prior)
 
 

@@ -12,20 +12,22 @@ import csv
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from beautybert.cls import baselines, description, word_model
-from beautybert.cls import classifier as classifiers
 from beautybert.cls import pool as pools
 from beautybert.cls.batches import ClsBatches
 from beautybert.cls.classifier import Classifier
+from beautybert.cls.documents import given
+from beautybert.cls.labels import label_list
 from beautybert.cls.pool import CASES
-from beautybert.cls.products import Product, label_list
+from beautybert.cls.products import Product
 from beautybert.training import metrics, plots
 from beautybert.training.distributed import Ranks
 
@@ -34,12 +36,13 @@ MIN_PROBABILITIES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 CASE_NAMES = {"name": "name alone", "ingredients": "list alone", "both": "name and list"}
 
 
-class TestReport(NamedTuple):
+@dataclass
+class Report:
     """What is known of the test products.
 
-    scores: what report.json holds. answers: a row (index of the product, `input`, prediction,
-    probability, balanced prediction, LinearSVC's) for every product as it is, `input` "all", and
-    for each case of which it has the documents.
+    scores: what report.json holds. answers: a row for every product as it is, `input` "all", and
+    for each case of which it has the documents: index of the product, `input`, prediction,
+    probability, balanced prediction, LinearSVC's, and that of LinearSVC chosen for macro-F1.
     """
 
     scores: dict[str, Any]
@@ -54,22 +57,24 @@ def judge(
     classifier: Classifier,
     document_logits: Mapping[str, Tensor],
     facts: Mapping[str, Any],
-) -> TestReport:
+    baseline: bool,
+) -> Report:
     """The test products, by all documents that they have and by each case alone.
 
     document_logits: the encoder's, by input, (P, C). A product without an answer counts as wrong.
-    facts: of the run, for report.json; "best" is the evaluation that picked its weights.
+    facts: of the run, for report.json; "best" is the evaluation that picked its weights. baseline:
+    whether LinearSVC is fitted.
     """
     texts, target_ids = data.texts("test"), data.target_ids("test")
-    given = classifiers.given(texts)
+    has = given(texts)
     logits = {**document_logits, **word_model.logits(classifier.word_models, texts)}
     readable = classifier.readable(texts, logits)
-    linear = baselines.linear_svc(data)
+    linear = baselines.linear_svc(data) if baseline else baselines.LinearSvc()
     weights = {case: dict(terms) for case, terms in classifier.pool.weights.items()}
     sizes = {split: len(products) for split, products in data.by_split.items()}
-    report = TestReport({**facts, "sizes": sizes, "pool": weights, "by_input": {}}, [])
+    report = Report({**facts, "sizes": sizes, "pool": weights, "by_input": {}}, [])
     for case in ("all", *CASES):
-        complete, looked_at = pools.only(given, case)
+        complete, looked_at = pools.only(has, case)
         if not complete.any():
             continue
         looked_at = (looked_at & readable)[:, complete]
@@ -78,7 +83,7 @@ def judge(
             balanced: classifier.pool(part, looked_at, balanced) for balanced in (False, True)
         }
         answered = looked_at.any(0)
-        svc = linear.predictions(case, given, complete)
+        svc = linear.predictions(case, has, complete)
         scores = _scores(data, pooled, answered, target_ids[complete], svc)
         if case == "all":
             report.scores.update(scores)
@@ -88,8 +93,8 @@ def judge(
         indices = complete.nonzero().flatten().tolist()
         probabilities = (pooled[False].softmax(-1).amax(-1) * answered).tolist()
         labels = [_names(data.labels, pooled[balanced], answered) for balanced in (False, True)]
-        columns = (indices, [case] * len(indices), labels[0], probabilities, labels[1], svc)
-        report.answers.extend(zip(*columns, strict=True))
+        columns = (indices, [case] * len(indices), labels[0], probabilities, labels[1])
+        report.answers.extend(zip(*columns, *svc.values(), strict=True))
     return report
 
 
@@ -98,12 +103,12 @@ def _scores(
     pooled: Mapping[bool, Tensor],
     answered: Tensor,
     target_ids: Tensor,
-    svc: Sequence[str],
+    svc: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     """The scores of some products, (P,), beside the baselines on them.
 
-    pooled: logits (P, C) as they are (False) and balanced (True). svc: LinearSVC's answers, ''
-    without scikit-learn.
+    pooled: logits (P, C) as they are (False) and balanced (True). svc: LinearSVC's answers by what
+    it was chosen for, '' if it was not fitted.
     """
     labels = data.labels
     targets = [labels[i] for i in target_ids.tolist()]
@@ -115,7 +120,7 @@ def _scores(
         "balanced": {name: balanced[name] for name in ("accuracy", "macro_f1")},
         "unanswered": int((~answered).sum()),
         "majority_accuracy": baselines.majority_accuracy(train_labels, targets),
-        "tfidf_linear_svc": baselines.scores(targets, svc) if svc[0] else None,
+        "tfidf_linear_svc": baselines.scores(targets, svc) if svc["accuracy"][0] else None,
         "coverage": metrics.coverage(pooled[False], target_ids, answered, MIN_PROBABILITIES),
     }
 
@@ -129,7 +134,7 @@ def _names(labels: Sequence[str], logits: Tensor, answered: Tensor) -> list[str]
 # ---- its files ---------------------------------------------------------------------------------
 
 
-def write(folder: Path, data: ClsBatches, report: TestReport) -> str:
+def write(folder: Path, data: ClsBatches, report: Report) -> str:
     """Write report.json, the predictions, confusion.csv and, with matplotlib, confusion.png.
 
     Returns the scores and five test products, for people.
@@ -141,7 +146,17 @@ def write(folder: Path, data: ClsBatches, report: TestReport) -> str:
         ("source", "row", "name", "ingredients", "label", "prediction", "probability")
     ]
     by_input: list[tuple] = [
-        ("source", "row", "label", "input", "prediction", "probability", "balanced", "linear_svc")
+        (
+            "source",
+            "row",
+            "label",
+            "input",
+            "prediction",
+            "probability",
+            "balanced",
+            "linear_svc",
+            "linear_svc_macro_f1",
+        )
     ]
     confusion = torch.zeros(len(labels), len(labels), dtype=torch.long)
     shown = []
@@ -197,7 +212,7 @@ def scores_text(report: dict[str, Any], num_labels: int) -> str:
             f"{scores['majority_accuracy']:.1%}"
         )
     if not report["tfidf_linear_svc"]:
-        lines.append("  LinearSVC needs scikit-learn: pip install -e '.[test]'")
+        lines.append("  LinearSVC needs scikit-learn (pip install -e '.[test]') and --baseline")
     left = [
         f"{row['min_probability']:g}: {row['answered']:.0%} answered, {row['correct']:.0%} right"
         for row in report["coverage"][1::2]

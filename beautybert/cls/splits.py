@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from beautybert.cls.products import INPUTS, SPLITS, Product, name_key
+from beautybert.cls.names import name_key
+from beautybert.cls.products import INPUTS, SPLITS, Product
 from beautybert.training.seeding import SPLIT, generator_of
 
 SPLIT_BY = ("list", "brand")
@@ -23,7 +24,7 @@ def split_products(products: Sequence[Product], by: str, seed: int) -> dict[str,
     No list and no name (by "list"), or no brand (by "brand"), is in two splits. Every label is in
     training. Splitting by brand, a product of validation or test whose list or name is also in
     training is left out. The labels are those of the files; a run merges or drops labels later
-    (products.apply_label_scheme), so a product is in the same split under every scheme. Products
+    (selection.py), so a product is in the same split under every scheme. Products
     with a split of their own keep it, whatever it shares.
 
     ValueError if some products have a split of their own and others have none.

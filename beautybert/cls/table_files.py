@@ -27,6 +27,7 @@ SEPARATORS = (",", ";", "\t")
 ENCODINGS = ("utf-8", "cp1252", "latin-1")  # the last one decodes anything
 JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 ENDINGS = (".csv", ".tsv", ".txt", *JSON_ENDINGS, ".parquet")
+MAX_KEYS = 1000  # of a table of JSON lines, which has a cell for each of them in every row
 MAX_CELL = 2**31 - 1  # characters; csv's own limit is 131,072
 CHUNK = 1 << 20  # bytes
 NOT_TEXT = {
@@ -56,7 +57,8 @@ class TableFile:
 
     A missing cell is ''. A row is what is between two line ends outside quotes. An empty line is a
     row with an empty cell in a table of one column, and no row in a wider one. num_short: how many
-    rows of the last iteration had fewer cells than there are columns.
+    rows of the last iteration had fewer cells than there are columns. encoding: of `ENCODINGS`, or
+    utf-16; '' for parquet.
 
     ValueError for a file that is missing, empty, no table, or has a column twice; when iterated,
     for a row with more cells than columns and for what is no CSV or JSON, with the line.
@@ -66,7 +68,7 @@ class TableFile:
         self.path = Path(path)
         self.num_short = 0
         self._ending = _ending(self.path)
-        self._encoding, self._separator = "", ","
+        self.encoding, self._separator = "", ","
         self._frame: pd.DataFrame | None = None
         with _errors_named(self.path):
             self.columns = self._open()
@@ -92,17 +94,21 @@ class TableFile:
         if self._ending == ".parquet":
             self._frame = _read_parquet(self.path)
             return [str(column) for column in self._frame.columns]
-        self._encoding = _find_encoding(self.path)
+        self.encoding = _find_encoding(self.path)
         if self._ending in JSON_ENDINGS:
-            objects = _json_lines(self.path, self._encoding)
-            return list(dict.fromkeys(key for found in objects for key in found))
+            keys: dict[str, None] = {}
+            for found in _json_lines(self.path, self.encoding):
+                keys.update(dict.fromkeys(found))
+                if len(keys) > MAX_KEYS:
+                    raise ValueError(f"{self.path} is no table: over {MAX_KEYS:,} different keys")
+            return list(keys)
         headers = {separator: self._header(separator) for separator in SEPARATORS}
         self._separator = max(SEPARATORS, key=lambda separator: len(headers[separator]))
         return headers[self._separator]
 
     def _header(self, separator: str) -> list[str]:
         """The first row that is not blank; empty if there is none."""
-        records = _csv_records(self.path, self._encoding, separator)
+        records = _csv_records(self.path, self.encoding, separator)
         return next((cells for _, cells in records if not _is_blank(cells)), [])
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -112,7 +118,7 @@ class TableFile:
                 for values in self._frame.itertuples(index=False, name=None):
                     yield [_cell_text(value) for value in values]
             elif self._ending in JSON_ENDINGS:
-                for found in _json_lines(self.path, self._encoding):
+                for found in _json_lines(self.path, self.encoding):
                     yield [_cell_text(found.get(column)) for column in self.columns]
             else:
                 yield from self._csv_rows()
@@ -120,7 +126,7 @@ class TableFile:
     def _csv_rows(self) -> Iterator[list[str]]:
         """The rows below the header, each with a cell for each column."""
         width = len(self.columns)
-        records = _csv_records(self.path, self._encoding, self._separator)
+        records = _csv_records(self.path, self.encoding, self._separator)
         for _, cells in records:
             if not _is_blank(cells):
                 break  # the header
@@ -159,6 +165,13 @@ class TableFile:
 
 
 # ---- columns -----------------------------------------------------------------------------------
+
+
+def encoding_note(table: TableFile) -> str:
+    """A note on a table that is no UTF-8, '' for others."""
+    if table.encoding not in ENCODINGS[1:]:
+        return ""
+    return f"{table.path} is not in UTF-8; it is read as {table.encoding}"
 
 
 def parse_columns(options: Sequence[str]) -> dict[str, str]:

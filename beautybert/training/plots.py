@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,11 @@ def plot_confusion(folder: Path, confusion: np.ndarray, labels: Sequence[str]) -
     axes.imshow(confusion / counts[:, None].clip(min=1), cmap="Blues", vmin=0, vmax=1)
     names = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True)]
     size = 9 if len(labels) < 40 else 6
-    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
-    axes.set_yticks(range(len(labels)), names, fontsize=size)
+    plain: dict[str, Any] = {"fontsize": size, "parse_math": False}  # a label may have dollar signs
+    axes.set_xticks(range(len(labels)), labels, rotation=90, **plain)
+    axes.set_yticks(range(len(labels)), names, **plain)
     axes.set_title(f"predictions of the {int(counts.sum()):,} test lists, as shares of each label")
-    figure.savefig(folder / "confusion.png", dpi=130)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # labels of other scripts are boxes
+        figure.savefig(folder / "confusion.png", dpi=130)
     return folder / "confusion.png"

@@ -24,7 +24,8 @@ from itertools import pairwise
 import numpy as np
 
 from beautybert.cls.ingredients import parse_ingredients
-from beautybert.cls.products import SCHEMES, Product, read_products, select, source_names
+from beautybert.cls.products import Product, read_products, source_names
+from beautybert.cls.selection import SCHEMES, select
 from beautybert.cls.splits import split_products
 from beautybert.cls.table_files import TableFile, find_columns, first_cell
 

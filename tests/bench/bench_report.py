@@ -41,7 +41,8 @@ from beautybert.bert.wordpiece import special_ids, token_list
 from beautybert.cls import finetuning
 from beautybert.cls.batches import Example, pack_examples, shuffled_indices
 from beautybert.cls.ingredients import parse_ingredients
-from beautybert.cls.products import Product, read_products, select
+from beautybert.cls.products import Product, read_products
+from beautybert.cls.selection import select
 from beautybert.cls.splits import split_products
 from beautybert.cls.table_files import TableFile, find_columns, first_cell
 from beautybert.training.optim import learning_rate, make_optimizer, set_learning_rate

@@ -74,7 +74,7 @@ def test_majority_is_that_of_training():
     assert majority_accuracy(["a", "a", "b"], ["b", "a", "b", "b"]) == 0.25
 
 
-def pipeline_of(parts, letters, C):
+def pipeline_of(parts, letters, C, class_weight=None):
     """TF-IDF of each part side by side and LinearSVC, as scikit-learn puts them together."""
     from sklearn.compose import ColumnTransformer
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -90,7 +90,9 @@ def pipeline_of(parts, letters, C):
                 analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=3
             )
             vectorizers.append((f"{part} letters", runs, part))
-    return make_pipeline(ColumnTransformer(vectorizers), LinearSVC(C=C, random_state=0))
+    return make_pipeline(
+        ColumnTransformer(vectorizers), LinearSVC(C=C, class_weight=class_weight, random_state=0)
+    )
 
 
 def frame_of(products, parts, all_parts):
@@ -102,7 +104,7 @@ def frame_of(products, parts, all_parts):
 
 
 def test_predictions_are_those_of_scikit_learn_on_the_same_rows_with_the_best_settings(data):
-    pytest.importorskip("sklearn")
+    f1_score = pytest.importorskip("sklearn.metrics").f1_score
     result = linear_svc(data)
     assert list(result.chosen) == list(CASES)
     given = given_in(data, "test")
@@ -111,16 +113,22 @@ def test_predictions_are_those_of_scikit_learn_on_the_same_rows_with_the_best_se
         train, train_labels = frame_of(data.by_split["train"], parts, all_parts=True)
         valid, valid_labels = frame_of(data.by_split["valid"], parts, all_parts=True)
         test, _ = frame_of(data.by_split["test"], parts, all_parts=True)
-        accuracies, answers = {}, {}
-        for features, C in CHOICES:
-            model = pipeline_of(parts, "letters" in features, C).fit(train, train_labels)
-            setting = f"{features}, C {C:g}"
-            accuracies[setting] = model.score(valid, valid_labels)
+        scores, answers = {"accuracy": {}, "macro_f1": {}}, {}
+        for features, C, class_weight in CHOICES:
+            model = pipeline_of(parts, "letters" in features, C, class_weight)
+            model.fit(train, train_labels)
+            setting = f"{features}, C {C:g}" + (", balanced" if class_weight else "")
+            of_valid = model.predict(valid)
+            scores["accuracy"][setting] = (of_valid == np.array(valid_labels)).mean()
+            macro_f1 = f1_score(valid_labels, of_valid, average="macro", zero_division=0)
+            scores["macro_f1"][setting] = macro_f1
             answers[setting] = model.predict(test).tolist()
-        chosen = max(accuracies, key=accuracies.get)
-        assert result.chosen[case] == chosen
         complete = given[INPUTS.index(case)]
-        assert result.predictions(case, given, complete) == answers[chosen]
+        found = result.predictions(case, given, complete)
+        for criterion, of_settings in scores.items():
+            chosen = max(of_settings, key=of_settings.get)
+            assert result.chosen[case][criterion] == chosen
+            assert found[criterion] == answers[chosen]
     check_both(data, result, given)
 
 
@@ -129,7 +137,8 @@ def check_both(data, result, given):
     from scipy.sparse import hstack
     from sklearn.svm import LinearSVC
 
-    features, C = result.chosen["both"].rsplit(", C ", 1)
+    features, C, *balanced = result.chosen["both"]["accuracy"].split(", ")
+    C = float(C.removeprefix("C "))
     blocks = {"train": [], "test": []}
     for part in INPUTS:
         model = pipeline_of((part,), "letters" in features, 1.0)[:-1]
@@ -139,9 +148,12 @@ def check_both(data, result, given):
             matrices.append(model.transform(frame[[part]]))
     train, test = (hstack(matrices).tocsr() for matrices in blocks.values())
     labels = [product.label for product in data.by_split["train"]]
-    expected = LinearSVC(C=float(C), random_state=0).fit(train, labels).predict(test)
+    class_weight = balanced[0] if balanced else None
+    model = LinearSVC(C=C, class_weight=class_weight, random_state=0)
+    expected = model.fit(train, labels).predict(test)
     complete = given.all(0)
-    assert result.predictions("both", given, complete) == expected[complete.numpy()].tolist()
+    found = result.predictions("both", given, complete)["accuracy"]
+    assert found == expected[complete.numpy()].tolist()
 
 
 def test_products_as_they_are_have_the_answer_of_their_own_case(data):
@@ -150,9 +162,11 @@ def test_products_as_they_are_have_the_answer_of_their_own_case(data):
     given = given_in(data, "test")
     everything = result.predictions("all", given, torch.ones(given.shape[1], dtype=torch.bool))
     cases = {(True, False): "name", (False, True): "ingredients", (True, True): "both"}
-    for i, answer in enumerate(everything):
-        assert answer == result.answers[cases[tuple(given[:, i].tolist())]][i]
-    assert len(everything) == len(data.by_split["test"])
+    for criterion, answers in everything.items():
+        for i, answer in enumerate(answers):
+            case = cases[tuple(given[:, i].tolist())]
+            assert answer == result.answers[criterion][case][i]
+        assert len(answers) == len(data.by_split["test"])
 
 
 def test_test_products_are_no_part_of_what_is_fitted(data):
@@ -165,7 +179,8 @@ def test_test_products_are_no_part_of_what_is_fitted(data):
     found = linear_svc(batches_of(by_split, data.tokenizer))
     assert found.chosen == expected.chosen
     for case in CASES:
-        assert found.answers[case][1:] == expected.answers[case][1:]
+        for criterion, answers in expected.answers.items():
+            assert found.answers[criterion][case][1:] == answers[case][1:]
 
 
 def test_only_cases_of_the_test_products_are_fitted(data):
@@ -181,7 +196,8 @@ def test_without_scikit_learn_there_are_no_answers(data, monkeypatch):
     given = given_in(data, "test")
     for case in ("all", "both"):
         complete = given.all(0)
-        assert set(result.predictions(case, given, complete)) == {""}
+        for answers in result.predictions(case, given, complete).values():
+            assert set(answers) == {""}
 
 
 @pytest.mark.parametrize(
@@ -198,5 +214,16 @@ def test_texts_from_which_nothing_can_be_learned_have_answers_all_the_same(data,
     pytest.importorskip("sklearn")
     result = linear_svc(with_texts(data, **changes))
     given = given_in(data, "test")
-    answers = result.predictions("ingredients", given, given[1])
+    answers = result.predictions("ingredients", given, given[1])["accuracy"]
     assert len(answers) == given[1].sum() and set(answers) <= set(data.labels)
+
+
+def test_of_many_products_no_letters_are_looked_at(data, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(baselines, "MOST_LETTERED", len(data.by_split["train"]) - 1)
+    chosen = [
+        setting for by_case in linear_svc(data).chosen.values() for setting in by_case.values()
+    ]
+    assert chosen and not any("letters" in setting for setting in chosen)
+    monkeypatch.setattr(baselines, "MOST_LETTERED", len(data.by_split["train"]))
+    assert linear_svc(data).chosen != chosen

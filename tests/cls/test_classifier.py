@@ -20,7 +20,7 @@ from beautybert.cls import word_model
 from beautybert.cls.batches import ClsBatches
 from beautybert.cls.classifier import Answer, Classifier
 from beautybert.cls.ingredients import parse_ingredients
-from beautybert.cls.pool import CASES, PRIOR, RARE_LABELS, Pool
+from beautybert.cls.pool import BALANCED, CASES, PRIOR, Pool
 from beautybert.cls.products import INPUTS, Product
 from tests.conftest import product_texts
 
@@ -28,9 +28,15 @@ LABELS = ["cream", "gel", "lipstick", "mascara"]
 FAMILIES = {"cream": "skin", "gel": "skin", "lipstick": "makeup"}  # none for mascara
 LOG_PRIOR = torch.tensor([0.6, 0.25, 0.1, 0.05], dtype=torch.float64).log()
 WEIGHTS = {
-    "name": {"name": 0.05, "name words": 0.3, PRIOR: 0.5},
-    "ingredients": {"ingredients": 0.08, "ingredients words": 0.2, PRIOR: 0.25},
-    "both": {"name": 0.04, "name words": 0.2, "ingredients": 0.06, "ingredients words": 0.1},
+    "name": {"name": 0.05, "name words": 0.3, PRIOR: 0.5, BALANCED: -0.2},
+    "ingredients": {"ingredients": 0.08, "ingredients words": 0.2, PRIOR: 0.25, BALANCED: -0.75},
+    "both": {
+        "name": 0.04,
+        "name words": 0.2,
+        "ingredients": 0.06,
+        "ingredients words": 0.1,
+        BALANCED: -0.7,
+    },
 }
 NAMES = ["Gentle Rose Cream", "Daily Moisture Gel", None, "", "Sun Lip Balm", "Mint Face Wash"]
 LISTS = ["Water, Glycerin, Mint", None, "Shea Butter, Dimethicone", "", "No Info", "Water, Retinol"]
@@ -77,7 +83,7 @@ def probabilities_of(classifier, name, ingredients, balanced=False) -> dict[str,
     parts = tuple(part for part in INPUTS if texts[part])
     (case,) = [case for case, of_case in CASES.items() if of_case == parts]
     weights = classifier.pool.weights[case]
-    of_prior = weights.get(PRIOR, 0.0) - (1 - RARE_LABELS[case]) * balanced
+    of_prior = weights.get(BALANCED if balanced else PRIOR, 0.0)
     pooled = of_prior * classifier.pool.log_prior
     for part in parts:
         ids = torch.tensor(classifier.tokenizer.encode(texts[part]).ids)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from beautybert.cls import pool
-from beautybert.cls.pool import CASES, DEFAULTS, PRIOR, Pool
+from beautybert.cls.pool import BALANCED, CASES, DEFAULTS, PRIOR, Pool
 from beautybert.cls.products import INPUTS
 from beautybert.training.metrics import expected_calibration_error
 
@@ -49,7 +49,8 @@ def draw_targets(logits, seed=0):
 def adjusted_defaults(case, terms):
     """The weights of a case without validation products."""
     weights = {term: DEFAULTS[case][term] for term in (*terms, PRIOR)}
-    return weights | {PRIOR: weights[PRIOR] - pool.RARE_LABELS[case]}
+    taken = pool.RARE_LABELS[case]
+    return weights | {PRIOR: weights[PRIOR] - taken, BALANCED: weights[PRIOR] - 1}
 
 
 def fit_with_scipy(case, logits, has, target_ids):
@@ -91,10 +92,11 @@ def validation():
 @pytest.mark.parametrize("case", CASES)
 def test_the_weights_are_those_that_scipy_finds(validation, case):
     fitted = pool.fit(*validation, LOG_PRIOR).weights[case]
-    assert fitted.keys() == DEFAULTS[case].keys()
+    assert fitted.keys() == {*DEFAULTS[case], BALANCED}
     weights = [fitted[term] for term in DEFAULTS[case]]
     assert weights == pytest.approx(fit_with_scipy(case, *validation).tolist(), abs=1e-4)
-    distances = np.array(weights) - list(adjusted_defaults(case, DEFAULTS[case]).values())
+    defaults = adjusted_defaults(case, list(DEFAULTS[case])[:-1])
+    distances = np.array(weights) - [defaults[term] for term in DEFAULTS[case]]
     assert np.abs(distances).max() > 0.1
 
 
@@ -199,14 +201,15 @@ def test_what_documents_that_are_missing_would_say_is_not_fitted_on(validation):
 # ---- answering ---------------------------------------------------------------------------------
 
 WEIGHTS = {
-    "name": {"name": 0.5, "name words": 0.25, PRIOR: 0.1},
-    "ingredients": {"ingredients": 2.0, "ingredients words": 3.0, PRIOR: 0.0},
+    "name": {"name": 0.5, "name words": 0.25, PRIOR: 0.1, BALANCED: -0.6},
+    "ingredients": {"ingredients": 2.0, "ingredients words": 3.0, PRIOR: 0.0, BALANCED: -1.0},
     "both": {
         "name": 0.7,
         "name words": 0.1,
         "ingredients": 0.3,
         "ingredients words": 0.4,
         PRIOR: -1.0,
+        BALANCED: -1.5,
     },
 }
 HAND_MADE = Pool(WEIGHTS, LOG_PRIOR)
@@ -218,7 +221,8 @@ def test_each_case_has_its_own_weights_and_a_product_without_documents_has_zeros
     pooled = HAND_MADE(logits, ONE_OF_EACH)
     for i, case in enumerate(CASES):
         terms = logits | {PRIOR: LOG_PRIOR.expand(4, -1)}
-        expected = sum(weight * terms[term][i] for term, weight in WEIGHTS[case].items())
+        weights = {term: w for term, w in WEIGHTS[case].items() if term != BALANCED}
+        expected = sum(weight * terms[term][i] for term, weight in weights.items())
         assert torch.allclose(pooled[i], expected, atol=1e-12)
     assert not pooled[3].any()
 
@@ -233,11 +237,24 @@ def test_a_product_is_not_influenced_by_the_logits_of_a_document_that_it_has_not
     assert torch.equal(one, another)
 
 
-def test_balanced_takes_off_what_is_left_of_the_frequencies_of_training():
+def test_balanced_has_a_weight_of_the_prior_of_its_own():
     logits = random_logits(4)
-    left = torch.tensor([[1 - pool.RARE_LABELS[case]] for case in CASES] + [[0.0]])  # no answer
-    expected = HAND_MADE(logits, ONE_OF_EACH) - left * LOG_PRIOR
-    assert torch.allclose(HAND_MADE(logits, ONE_OF_EACH, balanced=True), expected, atol=1e-12)
+    own = torch.tensor([[WEIGHTS[case][BALANCED] - WEIGHTS[case][PRIOR]] for case in CASES])
+    change = torch.cat([own, torch.zeros(1, 1)]) * LOG_PRIOR  # none without documents
+    found = HAND_MADE(logits, ONE_OF_EACH, balanced=True)
+    assert torch.allclose(found, HAND_MADE(logits, ONE_OF_EACH) + change, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_balanced_takes_off_all_of_the_frequencies_of_training(validation, case, monkeypatch):
+    """Whatever the answers have lost of them already, and however these were scaled."""
+    fitted = pool.fit(*validation, LOG_PRIOR).weights[case]
+    monkeypatch.setattr(pool, "RARE_LABELS", dict.fromkeys(CASES, 0.0))
+    plain = pool.fit(*validation, LOG_PRIOR).weights[case]
+    scale = fitted["name" if "name" in fitted else "ingredients"]
+    scale /= plain["name" if "name" in plain else "ingredients"]
+    assert plain[BALANCED] == pytest.approx(plain[PRIOR] - 1, abs=1e-9)
+    assert fitted[BALANCED] == pytest.approx(scale * plain[PRIOR] - 1, abs=1e-5)
 
 
 def test_before_it_is_fitted_a_pool_is_the_sum_of_the_encoders_logits():
@@ -247,6 +264,8 @@ def test_before_it_is_fitted_a_pool_is_the_sum_of_the_encoders_logits():
     assert torch.allclose(Pool.unfitted(LOG_PRIOR)(logits, ONE_OF_EACH), expected)
     without_prior = Pool.from_dict(None, len(LOG_PRIOR))
     assert torch.allclose(without_prior(logits, ONE_OF_EACH, balanced=True), expected)
+    balanced = Pool.unfitted(LOG_PRIOR)(logits, ONE_OF_EACH, balanced=True)
+    assert torch.allclose(balanced[:3], expected[:3] - LOG_PRIOR)  # all of it
 
 
 def test_a_pool_is_the_same_after_json():

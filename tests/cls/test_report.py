@@ -37,7 +37,7 @@ def judge(data):
     pool = Pool.unfitted(data.log_prior)
     classifier = Classifier(None, data.tokenizer, LABELS, pool, {}, INPUTS, 16)
     logits = dict(zip(INPUTS, (logits_of(NAMES_SAY), logits_of(LISTS_SAY)), strict=True))
-    return report.judge(data, classifier, logits, {"best": {"step": 7}, "labels": "full"})
+    return report.judge(data, classifier, logits, {"best": {"step": 7}, "labels": "full"}, True)
 
 
 @pytest.fixture
@@ -83,11 +83,11 @@ def test_probabilities_are_of_the_pool_and_balanced_answers_are_without_the_prio
     data, found = judged
     by_key = {(case, index): values for index, case, *values in found.answers}
     exponents = torch.tensor([0.3, 0.0, 3.0]).exp()
-    _, probability, balanced, _ = by_key["all", 3]
+    _, probability, balanced, *_ = by_key["all", 3]
     assert probability == pytest.approx((exponents[2] / exponents.sum()).item())
     assert balanced == "Oil"
-    # Cream is twice as frequent in training: without most of that it loses its lead of 0.3
-    answer, _, balanced, _ = by_key["name", 3]
+    # Cream is twice as frequent in training: without that it loses its lead of 0.3
+    answer, _, balanced, *_ = by_key["name", 3]
     assert (answer, balanced) == ("Cream", "Gel")
     assert data.log_prior.exp().tolist() == pytest.approx([0.5, 0.25, 0.25])
 
@@ -112,19 +112,24 @@ def test_files_and_text_say_the_same(judged, tmp_path):
 
 
 def test_the_baseline_is_judged_by_the_documents_of_each_case_too(judged, monkeypatch):
-    pytest.importorskip("sklearn")
+    f1_score = pytest.importorskip("sklearn.metrics").f1_score
     data, _ = judged
     svc = {
         "name": ["Cream", "Gel", "Oil", "Cream"],
         "ingredients": ["Oil", "Oil", "Gel", "Oil"],
         "both": ["Oil", "Cream", "Cream", "Oil"],
     }
-    linear = baselines.LinearSvc(svc, dict.fromkeys(svc, "words, C 1"))
+    for_macro_f1 = {case: labels[::-1] for case, labels in svc.items()}
+    answers_of = {"accuracy": svc, "macro_f1": for_macro_f1}
+    chosen = {case: {"accuracy": "words, C 1", "macro_f1": f"{case}, C 3"} for case in svc}
+    linear = baselines.LinearSvc(answers_of, chosen)
     monkeypatch.setattr(baselines, "linear_svc", lambda data: linear)
     found = judge(data)
-    answers = {}
-    for index, case, *_, answer in found.answers:
+    answers, others = {}, {}
+    for index, case, *_, answer, other in found.answers:
         answers.setdefault(case, {})[index] = answer
+        others.setdefault(case, {})[index] = other
+    assert others["both"] == {0: "Oil", 3: "Oil"} and others["name"][1] == "Oil"
     assert answers == {
         "all": {0: "Oil", 1: "Gel", 2: "Gel", 3: "Oil"},
         "name": {0: "Cream", 1: "Gel", 3: "Cream"},
@@ -133,7 +138,12 @@ def test_the_baseline_is_judged_by_the_documents_of_each_case_too(judged, monkey
     }
     assert found.scores["tfidf_linear_svc"]["accuracy"] == 0.75
     assert found.scores["by_input"]["both"]["tfidf_linear_svc"]["accuracy"] == 0.5
-    assert found.scores["by_input"]["both"]["linear_svc"] == "words, C 1"
+    assert found.scores["by_input"]["both"]["linear_svc"] == chosen["both"]
+    of_names = found.scores["by_input"]["name"]["tfidf_linear_svc"]
+    labels = [TEST[i][0] for i in (0, 1, 3)]
+    assert of_names["accuracy"] == 2 / 3
+    macro_f1 = f1_score(labels, list(others["name"].values()), average="macro", zero_division=0)
+    assert of_names["macro_f1"] == pytest.approx(macro_f1)
 
 
 def test_a_report_without_any_answer_is_json_that_anybody_reads(judged, tmp_path, monkeypatch):

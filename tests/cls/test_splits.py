@@ -7,7 +7,8 @@ from itertools import combinations
 
 import pytest
 
-from beautybert.cls.products import INPUTS, SCHEMES, SPLITS, Product, select
+from beautybert.cls.products import INPUTS, SPLITS, Product
+from beautybert.cls.selection import SCHEMES, select
 from beautybert.cls.splits import check_no_leakage, check_no_overlap, fingerprint, split_products
 from tests.conftest import SAMPLE
 
