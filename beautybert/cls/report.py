@@ -26,14 +26,19 @@ from beautybert.cls.batches import ClsBatches
 from beautybert.cls.classifier import Classifier
 from beautybert.cls.documents import given
 from beautybert.cls.labels import label_list
+from beautybert.cls.model_card import model_card, scores_by_input
 from beautybert.cls.pool import CASES
 from beautybert.cls.products import Product
 from beautybert.training import metrics, plots
 from beautybert.training.distributed import Ranks
 
-WRITTEN_AT_THE_END = ("report.json", "predictions_test.csv", "predictions_by_input.csv")
+WRITTEN_AT_THE_END = (
+    "report.json",
+    "README.md",
+    "predictions_test.csv",
+    "predictions_by_input.csv",
+)
 MIN_PROBABILITIES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-CASE_NAMES = {"name": "name alone", "ingredients": "list alone", "both": "name and list"}
 
 
 @dataclass
@@ -135,13 +140,16 @@ def _names(labels: Sequence[str], logits: Tensor, answered: Tensor) -> list[str]
 
 
 def write(folder: Path, data: ClsBatches, report: Report) -> str:
-    """Write report.json, the predictions, confusion.csv and, with matplotlib, confusion.png.
+    """Write report.json, README.md, the predictions, and confusion.csv with its picture.
 
     Returns the scores and five test products, for people.
     """
     test, labels = data.by_split["test"], data.labels
     text = json.dumps(report.scores, indent=1, ensure_ascii=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+    command = f"python -m beautybert.predict {folder} {_example_flags(test[0])}"
+    card = model_card(report.scores, labels, command)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     rows: list[tuple] = [
         ("source", "row", "name", "ingredients", "label", "prediction", "probability")
     ]
@@ -184,7 +192,7 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
     best_step = report.scores["best"]["step"]
     lines.append(f"weights are those of step {best_step}")
     if best_step:
-        lines.append(f"try: python -m beautybert.predict {folder} {_example_flags(test[0])}")
+        lines.append(f"try: {command}")
     return "\n".join(lines)
 
 
@@ -201,9 +209,7 @@ def scores_text(report: dict[str, Any], num_labels: int) -> str:
         f"test, {report['sizes']['test']:,} products, {num_labels} labels, calibration error "
         f"{report['ece']:.3f}; accuracy, top 3, macro-F1:"
     ]
-    rows = {"as they are": report}
-    rows |= {CASE_NAMES[case]: scores for case, scores in report["by_input"].items()}
-    for name, scores in rows.items():
+    for name, scores in scores_by_input(report).items():
         svc = scores["tfidf_linear_svc"]
         beside = f"{svc['accuracy']:6.1%}        {svc['macro_f1']:.3f}" if svc else "not run"
         lines.append(

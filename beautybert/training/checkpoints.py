@@ -185,11 +185,10 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict]:
 def check_signature(saved: dict, current: dict, folder: Path) -> None:
     """ValueError that names all in which the run to resume differs from the one that saved."""
     if saved.keys() != current.keys():
-        only_there = ", ".join(sorted(saved.keys() - current.keys())) or "-"
-        only_here = ", ".join(sorted(current.keys() - saved.keys())) or "-"
+        differing = ", ".join(sorted(saved.keys() ^ current.keys()))
         raise ValueError(
-            f"--resume: {folder} was saved by another program or version: only there {only_there}, "
-            f"only here {only_here}"
+            f"--resume: {folder} was saved by another program or version, which this one cannot "
+            f"continue ({differing}); train again with another --out"
         )
     before, now = _flatten(saved), _flatten(current)
     changed = [

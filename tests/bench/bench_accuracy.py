@@ -39,9 +39,9 @@ import pandas as pd
 import torch
 
 from beautybert.cls.classifier import Classifier
+from beautybert.cls.model_card import CASE_NAMES
 from beautybert.cls.pool import CASES
 from beautybert.cls.products import INPUTS
-from beautybert.cls.report import CASE_NAMES
 from beautybert.cls.selection import SCHEMES
 
 # of the main row, beyond the defaults of train_cls.py

@@ -153,7 +153,7 @@ def test_ranks_that_find_different_checkpoints_do_not_resume(tmp_path, monkeypat
         (
             {"seed": 1, "corpus": "a"},
             {"seed": 1, "labels": [], "head": "mlp"},
-            "another program or version: only there corpus, only here head, labels",
+            r"another program or version, .* \(corpus, head, labels\); train again",
         ),
         (
             {"seed": 1, "corpus": "a", "x": 0},

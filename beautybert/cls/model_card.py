@@ -1,0 +1,109 @@
+"""README.md of a run folder: what the classifier is, how good, and when to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CASE_NAMES = {"name": "name alone", "ingredients": "list alone", "both": "name and list"}
+CARD = """\
+---
+library_name: beautybert
+pipeline_tag: text-classification
+---
+
+# What kind of product a cosmetic is
+
+A classifier of beautybert that tells {num_labels} labels apart by {inputs}. It was trained on
+{train:,} products; what follows was counted on {test:,} others. `report.json` has all of it, label
+by label.
+
+## How good it is
+
+{scores}
+
+LinearSVC on TF-IDF reads the same products and inputs, its settings chosen for each score. The last
+column is the share of the commonest label.
+
+## When to believe it
+
+Probabilities are calibrated on validation. Of the products whose answer has at least the
+probability on the left (`--min-probability`): how many there are, and how many of these are right.
+
+{coverage}
+
+## How to ask it
+
+    {command}
+
+The answer is the softmax of a sum: the encoder's logits of each document, those of a linear model
+over its words (`words.safetensors`), and the logarithm of the labels' shares in training
+(`log_prior` in `config.json`), each times a weight:
+
+{pool}
+
+## Labels
+
+{labels}.
+"""
+INPUT_NAMES = {"name": "its name", "ingredients": "its ingredient list"}
+
+
+def model_card(scores: Mapping[str, Any], labels: Sequence[str], command: str) -> str:
+    """Markdown, from what report.json holds. command: one that asks the model, for a shell."""
+    by_input = scores_by_input(scores)
+    inputs = [name for part, name in INPUT_NAMES.items() if part in scores["by_input"]]
+    return CARD.format(
+        num_labels=len(labels),
+        inputs=" or ".join(inputs),
+        train=scores["sizes"]["train"],
+        test=scores["sizes"]["test"],
+        scores=_score_table(by_input),
+        coverage=_coverage_table(by_input),
+        command=command,
+        pool=_pool_table(scores["pool"]),
+        labels=", ".join(labels),
+    )
+
+
+def scores_by_input(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What is shown of a report: all products as they are, then by each input."""
+    rows = {"as they are": scores}
+    return rows | {CASE_NAMES[case]: found for case, found in scores["by_input"].items()}
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _score_table(by_input: Mapping[str, Mapping[str, Any]]) -> str:
+    """Accuracy, top 3 and macro-F1 by input, beside the baselines."""
+    rows = []
+    for name, found in by_input.items():
+        svc = found["tfidf_linear_svc"]
+        of_svc = [f"{svc['accuracy']:.1%}", f"{svc['macro_f1']:.3f}"] if svc else ["not run"] * 2
+        row = [name, f"{found['products']:,}", f"{found['accuracy']:.1%}", f"{found['top3']:.1%}"]
+        row += [f"{found['macro_f1']:.3f}", *of_svc, f"{found['majority_accuracy']:.1%}"]
+        rows.append(row)
+    own = ["input", "products", "accuracy", "top 3", "macro-F1"]
+    return _table([*own, "LinearSVC accuracy", "LinearSVC macro-F1", "majority"], rows)
+
+
+def _coverage_table(by_input: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row a minimum probability: the shares of products answered, and of these right."""
+    rows = []
+    for levels in zip(*(found["coverage"] for found in by_input.values()), strict=True):
+        cells = [f"{level['answered']:.0%}, {level['correct']:.0%} right" for level in levels]
+        rows.append([f"{levels[0]['min_probability']:g}", *cells])
+    return _table(["at least", *by_input], rows)
+
+
+def _pool_table(weights: Mapping[str, Mapping[str, float]]) -> str:
+    """The weights of each case, a column a term."""
+    terms = list(dict.fromkeys(term for of_case in weights.values() for term in of_case))
+    rows = []
+    for case, of_case in weights.items():
+        rows.append([CASE_NAMES[case], *(f"{of_case.get(term, 0):.3f}" for term in terms)])
+    return _table(["", *terms], rows)
