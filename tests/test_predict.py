@@ -899,3 +899,29 @@ def test_a_gpu_that_is_not_there_is_named(run, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="--device cuda: torch sees no GPU here"):
         predict.main(PredictConfig(model=run.out, name="Rose Cream", device="cuda"))
+
+
+def test_unnamed_columns_are_all_there_in_json_lines(run, tmp_path):
+    table = tmp_path / "in.csv"
+    table.write_text(",name,\n7,Velvet Drops,last\n")
+    output = tmp_path / "out.jsonl"
+    predict.main(PredictConfig(model=run.out, input=str(table), output=str(output)))
+    found = json.loads(output.read_text())
+    assert list(found)[:3] == ["Unnamed: 0", "name", "Unnamed: 2"]
+    assert list(found.values())[:3] == ["7", "Velvet Drops", "last"]
+
+
+def test_a_file_that_is_named_like_the_unfinished_output_is_left_alone(run, catalogue, tmp_path):
+    other = tmp_path / "out.csv.tmp"
+    other.write_text("mine")
+    ask(run, catalogue, tmp_path)
+    assert other.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv", "out.csv.tmp"]
+
+
+def test_a_table_in_an_old_encoding_is_read_and_said(run, tmp_path, capsys):
+    table = tmp_path / "old.csv"
+    table.write_bytes("name\nCafé Drops\n".encode("cp1252"))
+    found = ask(run, table, tmp_path)
+    assert found["name"][0] == "Café Drops"
+    assert f"warning: {table} is not in UTF-8; it is read as cp1252" in capsys.readouterr().err

@@ -20,6 +20,7 @@ import train_mlm
 from beautybert.bert import wordpiece
 from beautybert.bert.model import BertForSequenceClassification
 from beautybert.cls import (
+    baselines,
     classifier,
     pool,
     products,
@@ -1072,3 +1073,10 @@ def test_what_may_be_wrong_with_tables_is_said_and_does_not_stop_a_run(tmp_path,
     assert f"  note: {paths[1]}: no row with a label has a name in the column 'name'" in printed.out
     assert json.loads((out / "labels.json").read_text()) == list("abcd")
     assert not printed.err
+
+
+def test_linear_svc_is_left_out_when_nobody_asks(cls_config, extras, monkeypatch):
+    monkeypatch.setattr(baselines, "linear_svc", lambda data: pytest.fail("it was fitted"))
+    report = train_cls.main(replace(cls_config, baseline=False, max_steps=1))
+    assert report["tfidf_linear_svc"] is None
+    assert {scores["linear_svc"] for scores in report["by_input"].values()} == {None}

@@ -73,12 +73,12 @@ def family_of(labels: Iterable[str], path: str | Path | None = None) -> dict[str
 
 def synonyms(labels: Sequence[str], path: str | Path | None = None) -> dict[str, str]:
     """Other labels that the label table merges into these, or groups under them, in lower case."""
-    names_of = {label.casefold(): names for label, names in read_label_table(path).items()}
+    own = {label.casefold() for label in labels}
     found = {}
-    for label, names in names_of.items():
-        merged = next((name for name in names if name in labels), label)
-        if merged != label and label not in labels:
-            found[label] = merged
+    for label, names in read_label_table(path).items():
+        merged = next((name for name in names if name in labels), "")
+        if merged and label.casefold() not in own:
+            found[label.casefold()] = merged
     return found
 
 

@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from beautybert.cls.labels import LABEL_TABLE, family_of, label_names, read_label_table
+from beautybert.cls.labels import LABEL_TABLE, family_of, label_names, read_label_table, synonyms
 from tests.cls.example_tables import labelled, write
 
 
@@ -69,3 +69,28 @@ def test_a_family_is_the_same_for_a_label_its_canonical_name_and_itself():
         if canonical:
             families = family_of([label, canonical, group, "Teapot"])
             assert families == {label: group, canonical: group, group: group, "Teapot": ""}
+
+
+def test_a_wrong_label_table_is_told_whatever_the_scheme(tmp_path):
+    for scheme in ("full", "canonical", "group"):
+        with pytest.raises(ValueError, match="labels.csv: no such file"):
+            label_names(labelled("ab"), tmp_path / "labels.csv", scheme)
+
+
+def test_synonyms_are_what_the_table_merges_into_labels_of_the_model(tmp_path):
+    rows = [
+        ("label", "canonical", "group"),
+        ("Face Serums", "Serum", "care"),
+        ("Serum", "Serum", "care"),
+        ("Toner", "Toner", "care"),
+        ("Minis", "", ""),
+        ("Soap", "Soap", "wash"),
+    ]
+    path = write(tmp_path / "labels.csv", rows)
+    assert synonyms(["Serum", "Soap"], path) == {"face serums": "Serum"}
+    assert synonyms(["care", "Soap"], path) == {
+        "face serums": "care",
+        "serum": "care",
+        "toner": "care",
+    }
+    assert synonyms(["Serum", "Face Serums"], path) == {}, "both are labels of their own"

@@ -186,12 +186,15 @@ def test_products_are_linked_by_names_and_lists_directly_or_through_others(tmp_p
         ("f", "Four", "unknown"),  # no list, and no link
         ("g", "", "Water, Silica"),
         ("h", "n/a", "Water, Kaolin"),  # no name, and no link
+        ("i", "Shea Butter, Water", ""),  # a text is in one split, whether it is a name or a list
+        ("j", "", "Shea Butter, Water"),
     ]
     paths = [write(tmp_path / "x.csv", [HEADER, *rows]), write(tmp_path / "y.csv", [HEADER, *rows])]
     products, counts = read_products(paths)
-    assert len(products) == 8 and counts.dropped[REPEATED] == 8
+    assert len(products) == 10 and counts.dropped[REPEATED] == 10
     groups = keys(products, "group")
-    assert len(set(groups[:4])) == 1 and len({*groups[3:]}) == 5
+    assert len(set(groups[:4])) == 1 and len({*groups[3:8]}) == 5
+    assert groups[8] == groups[9] not in groups[:8]
     backward = read_products([write(tmp_path / "x.csv", [HEADER, *rows[::-1]])])[0]
     assert keys(backward, "group") == groups[::-1]
     assert keys(backward, "list_key") == keys(products, "list_key")[::-1]

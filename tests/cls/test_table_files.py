@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import pandas as pd
 import pytest
 
+from beautybert.cls import table_files
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.table_files import (
     TableFile,
@@ -356,3 +357,14 @@ def test_a_column_may_have_an_equals_sign():
 )
 def test_the_name_of_a_table_is_that_of_its_file(name, expected):
     assert table_name(name) == expected
+
+
+def test_json_lines_with_too_many_different_keys_are_no_table(tmp_path, monkeypatch):
+    """A row has a cell for each of them, so that time and memory would not be linear."""
+    monkeypatch.setattr(table_files, "MAX_KEYS", 3)
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 1, "b": 2}\n{"c": 3, "a": 1}\n')
+    assert TableFile(path).columns == ["a", "b", "c"]
+    path.write_text(path.read_text() + '{"d": 4}\n')
+    with pytest.raises(ValueError, match="x.jsonl is no table: over 3 different keys"):
+        TableFile(path)

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -50,3 +51,12 @@ def test_without_matplotlib_nothing_is_drawn(tmp_path, monkeypatch):
     assert plot_losses(tmp_path) is None
     assert plot_confusion(tmp_path, np.diag([1, 2]), ["a", "b"]) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_labels_are_drawn_as_they_are_and_without_a_warning(tmp_path):
+    """Dollar signs are no formulas; fonts have not all letters."""
+    pytest.importorskip("matplotlib")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        path = plot_confusion(tmp_path, np.eye(3, dtype=int), ["$1 and $frac", "口紅", "a"])
+    assert path.read_bytes().startswith(b"\x89PNG")
