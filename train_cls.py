@@ -7,8 +7,8 @@
                                                              # --micro-batch-size 2
 
 It writes to --out: the best model so far in Hugging Face layout, run.json, metrics.jsonl,
-splits.csv, train_lists.txt (what pretraining may read), checkpoints/; at the end report.json,
-predictions of the test split and confusion.csv. `python -m beautybert.predict` uses the folder.
+splits.csv, train_lists.txt (what pretraining may read), checkpoints/; at the end README.md,
+report.json and more (docs/classification.md). `python -m beautybert.predict` uses the folder.
 
 Letters: N tokens in a micro-batch, B documents in it, P products with two of them, M = B + P
 targets, C classes.
@@ -282,7 +282,7 @@ def main(config: ClsConfig) -> dict:
     logits = {split: compute_logits(model, data, split, ranks) for split in ("valid", "test")}
     if not ranks.is_main:
         return {}
-    log.info("fitting the pool, and LinearSVC to compare with")
+    log.info(f"fitting the pool{', and LinearSVC to compare with' if config.baseline else ''}")
     finished = answering.with_pool(data, logits["valid"])
     finished.save(out)
     facts = {"best": progress.best, "labels": config.labels, "split": config.split}

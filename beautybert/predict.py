@@ -276,8 +276,10 @@ def output_file(path: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     temporary = Path(f"{path}.{os.getpid()}.tmp")
+    with open(temporary, "x", newline="", encoding="utf-8") as file:  # nobody else's
+        pass
     try:
-        with open(temporary, "x", newline="", encoding="utf-8") as file:
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
             yield file
         os.replace(temporary, path)
     finally:
@@ -295,7 +297,7 @@ def predict_table(
     columns = [*table.columns, *catalogue.added]
     if separator:
         writer.writerow(columns)
-    keys = [column or f"Unnamed: {i}" for i, column in enumerate(columns)]  # as pandas names them
+    keys = _different_names(columns)
     score = Score(classifier)
     is_hidden = not sys.stderr.isatty()
     with tqdm(total=catalogue.num_rows, unit="row", disable=is_hidden) as bar:
@@ -310,6 +312,18 @@ def predict_table(
             bar.update(len(rows))
     score.num_short = table.num_short
     return score.text("label" in catalogue.indices)
+
+
+def _different_names(columns: Sequence[str]) -> list[str]:
+    """The columns as keys of one object: those without a name are called after their index."""
+    names = [column for column in columns if column.strip()]
+    keys = []
+    for i, column in enumerate(columns):
+        key = column if column.strip() else f"Unnamed: {i}"
+        while not column.strip() and key in names:
+            key += "'"
+        keys.append(key)
+    return keys
 
 
 def answer_rows(
@@ -441,7 +455,8 @@ def _scores_text(confusion: Tensor, num_top3: int) -> str:
 def _label_ids(classifier: Classifier) -> dict[str, int]:
     """The class of a label in a table, as it is, in lower case, or as the label table merges it."""
     index_of = {label: i for i, label in enumerate(classifier.labels)}
-    ids = {label: index_of[name] for label, name in classifier.synonyms.items()}
+    merged = classifier.synonyms.items()
+    ids = {label: index_of[name] for label, name in merged if name in index_of}
     ids |= {label.casefold(): i for label, i in index_of.items()}
     return ids | index_of
 

@@ -903,19 +903,23 @@ def test_a_gpu_that_is_not_there_is_named(run, monkeypatch):
 
 def test_unnamed_columns_are_all_there_in_json_lines(run, tmp_path):
     table = tmp_path / "in.csv"
-    table.write_text(",name,\n7,Velvet Drops,last\n")
+    table.write_text(",name, ,Unnamed: 0\n7,Velvet Drops,8,9\n")
     output = tmp_path / "out.jsonl"
     predict.main(PredictConfig(model=run.out, input=str(table), output=str(output)))
     found = json.loads(output.read_text())
-    assert list(found)[:3] == ["Unnamed: 0", "name", "Unnamed: 2"]
-    assert list(found.values())[:3] == ["7", "Velvet Drops", "last"]
+    assert list(found)[:4] == ["Unnamed: 0'", "name", "Unnamed: 2", "Unnamed: 0"]
+    assert list(found.values())[:4] == ["7", "Velvet Drops", "8", "9"]
 
 
 def test_a_file_that_is_named_like_the_unfinished_output_is_left_alone(run, catalogue, tmp_path):
-    other = tmp_path / "out.csv.tmp"
-    other.write_text("mine")
+    for name in ("out.csv.tmp", f"out.csv.{os.getpid()}.tmp"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(FileExistsError):
+        ask(run, catalogue, tmp_path)
+    assert (tmp_path / f"out.csv.{os.getpid()}.tmp").read_text() == "mine"
+    (tmp_path / f"out.csv.{os.getpid()}.tmp").unlink()
     ask(run, catalogue, tmp_path)
-    assert other.read_text() == "mine"
+    assert (tmp_path / "out.csv.tmp").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv", "out.csv.tmp"]
 
 

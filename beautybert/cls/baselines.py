@@ -105,6 +105,7 @@ def linear_svc(data: ClsBatches) -> LinearSvc:
         complete = [i for i, p in enumerate(valid_products) if all(getattr(p, q) for q in parts)]
         valid_labels = [valid_products[i].label for i in complete]
         best = dict.fromkeys(CRITERIA, -1.0)
+        chosen_models: dict[str, tuple[Any, Any]] = {}  # with the matrix of the test products
         result.chosen[case] = {}
         for features, C, class_weight in choices:
             pairs = list(itertools.product(parts, FEATURES[features]))
@@ -119,9 +120,11 @@ def linear_svc(data: ClsBatches) -> LinearSvc:
                 score = _score(criterion, valid_labels, answers)
                 if score > best[criterion]:
                     best[criterion] = score
-                    result.answers[criterion][case] = model.predict(test).tolist()
+                    chosen_models[criterion] = (model, test)
                     weighed = f", {class_weight}" if class_weight else ""
                     result.chosen[case][criterion] = f"{features}, C {C:g}{weighed}"
+        for criterion, (model, test) in chosen_models.items():
+            result.answers[criterion][case] = model.predict(test).tolist()
     return result
 
 

@@ -25,7 +25,7 @@ from beautybert.cls import word_model
 from beautybert.cls.batches import ClsBatches, encode_documents, pack_documents
 from beautybert.cls.documents import Document, given, read, why_not
 from beautybert.cls.labels import family_of, synonyms
-from beautybert.cls.pool import Pool
+from beautybert.cls.pool import BALANCED, Pool
 from beautybert.cls.products import INPUTS
 from beautybert.cls.word_model import WordModel
 from beautybert.cls.words import tables_fingerprint
@@ -379,7 +379,8 @@ def labels_of(metadata: Mapping[str, Any]) -> list[str]:
 def check_version(folder: Path, metadata: Mapping[str, Any]) -> None:
     """ValueError for a classifier that another version of this project wrote."""
     head = metadata.get("head", "pooler")
-    if "head" in metadata and ("pool" not in metadata or head not in HEADS):
+    has_all = "label_synonyms" in metadata and BALANCED in str(metadata.get("pool"))
+    if "head" in metadata and not (has_all and head in HEADS):
         raise ValueError(
             f"{folder} holds a classifier of another version of beautybert (head {head}); train it "
             "again"

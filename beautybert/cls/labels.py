@@ -74,11 +74,12 @@ def family_of(labels: Iterable[str], path: str | Path | None = None) -> dict[str
 def synonyms(labels: Sequence[str], path: str | Path | None = None) -> dict[str, str]:
     """Other labels that the label table merges into these, or groups under them, in lower case."""
     own = {label.casefold() for label in labels}
-    found = {}
+    found: dict[str, str] = {}
     for label, names in read_label_table(path).items():
         merged = next((name for name in names if name in labels), "")
-        if merged and label.casefold() not in own:
-            found[label.casefold()] = merged
+        for other in (label, names[0]):  # for families, canonical names too
+            if merged and other.casefold() not in own:
+                found.setdefault(other.casefold(), merged)
     return found
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from beautybert.cls.pool import CASES
+
 CASE_NAMES = {"name": "name alone", "ingredients": "list alone", "both": "name and list"}
 CARD = """\
 ---
@@ -22,8 +24,8 @@ by label.
 
 {scores}
 
-LinearSVC on TF-IDF reads the same products and inputs, its settings chosen for each score. The last
-column is the share of the commonest label.
+LinearSVC on TF-IDF, if it was fitted, reads the same products and inputs, its settings chosen for
+each score. Majority is always answering the commonest label of training.
 
 ## When to believe it
 
@@ -38,13 +40,14 @@ probability on the left (`--min-probability`): how many there are, and how many 
 
 The answer is the softmax of a sum: the encoder's logits of each document, those of a linear model
 over its words (`words.safetensors`), and the logarithm of the labels' shares in training
-(`log_prior` in `config.json`), each times a weight:
+(`log_prior` in `config.json`), each times a weight. With `--prior balanced` the weight of
+`balanced prior` takes the place of that of `prior`.
 
 {pool}
 
 ## Labels
 
-{labels}.
+{labels}
 """
 INPUT_NAMES = {"name": "its name", "ingredients": "its ingredient list"}
 
@@ -52,7 +55,8 @@ INPUT_NAMES = {"name": "its name", "ingredients": "its ingredient list"}
 def model_card(scores: Mapping[str, Any], labels: Sequence[str], command: str) -> str:
     """Markdown, from what report.json holds. command: one that asks the model, for a shell."""
     by_input = scores_by_input(scores)
-    inputs = [name for part, name in INPUT_NAMES.items() if part in scores["by_input"]]
+    inputs = [name for part, name in INPUT_NAMES.items() if part in scores["inputs"]]
+    read = {case: weights for case, weights in scores["pool"].items() if _reads(scores, case)}
     return CARD.format(
         num_labels=len(labels),
         inputs=" or ".join(inputs),
@@ -61,9 +65,14 @@ def model_card(scores: Mapping[str, Any], labels: Sequence[str], command: str) -
         scores=_score_table(by_input),
         coverage=_coverage_table(by_input),
         command=command,
-        pool=_pool_table(scores["pool"]),
-        labels=", ".join(labels),
+        pool=_pool_table(read),
+        labels="\n".join(f"- `{label}`" for label in labels),
     )
+
+
+def _reads(scores: Mapping[str, Any], case: str) -> bool:
+    """Whether the model reads all documents of a case."""
+    return set(CASES[case]) <= set(scores["inputs"])
 
 
 def scores_by_input(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -95,7 +104,10 @@ def _coverage_table(by_input: Mapping[str, Mapping[str, Any]]) -> str:
     """A row a minimum probability: the shares of products answered, and of these right."""
     rows = []
     for levels in zip(*(found["coverage"] for found in by_input.values()), strict=True):
-        cells = [f"{level['answered']:.0%}, {level['correct']:.0%} right" for level in levels]
+        cells = []
+        for level in levels:
+            text = f"{level['answered']:.0%}, {level['correct']:.0%} right"
+            cells.append(text if level["answered"] else "none")
         rows.append([f"{levels[0]['min_probability']:g}", *cells])
     return _table(["at least", *by_input], rows)
 

@@ -78,6 +78,7 @@ def judge(
     weights = {case: dict(terms) for case, terms in classifier.pool.weights.items()}
     sizes = {split: len(products) for split, products in data.by_split.items()}
     report = Report({**facts, "sizes": sizes, "pool": weights, "by_input": {}}, [])
+    report.scores["inputs"] = list(classifier.inputs)
     for case in ("all", *CASES):
         complete, looked_at = pools.only(has, case)
         if not complete.any():
@@ -140,14 +141,14 @@ def _names(labels: Sequence[str], logits: Tensor, answered: Tensor) -> list[str]
 
 
 def write(folder: Path, data: ClsBatches, report: Report) -> str:
-    """Write report.json, README.md, the predictions, and confusion.csv with its picture.
+    """Write report.json, README.md, predictions, confusion.csv and, with matplotlib, its picture.
 
     Returns the scores and five test products, for people.
     """
     test, labels = data.by_split["test"], data.labels
     text = json.dumps(report.scores, indent=1, ensure_ascii=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-    command = f"python -m beautybert.predict {folder} {_example_flags(test[0])}"
+    command = f"python -m beautybert.predict {shlex.quote(str(folder))} {_example_flags(test[0])}"
     card = model_card(report.scores, labels, command)
     (folder / "README.md").write_text(card, encoding="utf-8")
     rows: list[tuple] = [
@@ -171,12 +172,12 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
     step = max(1, len(test) // 5)  # five from all over the test split
     for index, case, answer, probability, *others in report.answers:
         product = test[index]
-        given = (product.source, product.row)
+        row = (product.source, product.row)
         values = (answer, f"{probability:.6f}")
         if case != "all":
-            by_input.append((*given, product.label, case, *values, *others))
+            by_input.append((*row, product.label, case, *values, *others))
             continue
-        rows.append((*given, product.name, product.ingredients, product.label, *values))
+        rows.append((*row, product.name, product.ingredients, product.label, *values))
         if answer:
             confusion[labels.index(product.label), labels.index(answer)] += 1
         if index % step == 0:
@@ -218,7 +219,7 @@ def scores_text(report: dict[str, Any], num_labels: int) -> str:
             f"{scores['majority_accuracy']:.1%}"
         )
     if not report["tfidf_linear_svc"]:
-        lines.append("  LinearSVC needs scikit-learn (pip install -e '.[test]') and --baseline")
+        lines.append("  LinearSVC was not fitted: it takes --baseline and the extra `test`")
     left = [
         f"{row['min_probability']:g}: {row['answered']:.0%} answered, {row['correct']:.0%} right"
         for row in report["coverage"][1::2]

@@ -158,8 +158,8 @@ def _check_labels(sizes: Counter, min_per_label: int, has_own_splits: bool) -> N
     num_labels = sum(n >= min_per_label for n in sizes.values())
     if num_labels < 2:
         raise ValueError(
-            f"only {num_labels} label(s) with at least --min-per-label {min_per_label} products: "
-            "nothing to tell apart"
+            f"only {num_labels} label(s) with at least --min-per-label {min_per_label} products, "
+            "one of them in training: nothing to tell apart"
         )
     few = sorted((label, n) for label, n in sizes.items() if min_per_label <= n < len(SPLITS))
     if few and not has_own_splits:
@@ -175,23 +175,14 @@ def _check_not_empty(splits: dict[str, list[Product]], has_own_splits: bool) -> 
     empty = " and ".join(split for split, products in splits.items() if not products)
     if empty:
         everything = [product for products in splits.values() for product in products]
-        what = "more products are needed" + _shared_by_most(everything)
+        what = "more products are needed, with --split brand more brands"
+        of_groups = Counter(product.group for product in everything)
+        largest = max(of_groups.values())
+        if largest > len(everything) / 2:
+            what += f" ({largest} of them share a name or list, and stay in one split)"
         if has_own_splits:
             what = "the split column gives them none that can be used"
         raise ValueError(f"{len(everything)} products leave {empty} empty: {what}")
-
-
-def _shared_by_most(products: Sequence[Product]) -> str:
-    """What more than half of the products have in common, so that no split can part them."""
-    for what in ("name", "ingredients", "brand"):
-        values = Counter(getattr(product, what) for product in products)
-        ((value, num_shared),) = values.most_common(1)
-        if value and num_shared > len(products) / 2:
-            return (
-                f"; {num_shared} of them have the {what} {value[:40]!r}, and what is equal in name "
-                "or list (or brand, with --split brand) stays in one split"
-            )
-    return ""
 
 
 def _overlap_notes(products: Iterable[Product]) -> list[str]:

@@ -162,7 +162,7 @@ def check_no_leakage(checkpoint: Path | None, held_out: Iterable[Product]) -> No
                 raise ValueError(
                     f"{folder} was trained on {path}, which holds {num_leaked:,} lists or names of "
                     "this run's validation and test splits; use the --split and --split-seed of "
-                    "the run that wrote it"
+                    "the run that wrote it or, where another version did, pretrain again"
                 )
         folder = init
 

@@ -168,10 +168,10 @@ class TableFile:
 
 
 def encoding_note(table: TableFile) -> str:
-    """A note on a table that is no UTF-8, '' for others."""
+    """A note on a table that is read as one of the older encodings, '' for others."""
     if table.encoding not in ENCODINGS[1:]:
         return ""
-    return f"{table.path} is not in UTF-8; it is read as {table.encoding}"
+    return f"{table.path} is not in UTF-8; it is read as {table.encoding}, so look at its letters"
 
 
 def parse_columns(options: Sequence[str]) -> dict[str, str]:

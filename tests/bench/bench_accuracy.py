@@ -114,6 +114,8 @@ def read_answers(folder: Path) -> pd.DataFrame:
     """What a run and LinearSVC answer to each test product by each input that it has."""
     path = folder / "predictions_by_input.csv"
     answers = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if "linear_svc_macro_f1" not in answers:
+        sys.exit(f"{path} was written by another version; use another --runs")
     if (answers["linear_svc"] == "").all():
         sys.exit(f"{path} has no answers of LinearSVC: run it where scikit-learn is installed")
     return answers

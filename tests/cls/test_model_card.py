@@ -1,5 +1,7 @@
 """The card says what the report says."""
 
+import re
+
 import pytest
 
 from beautybert.cls.model_card import model_card
@@ -24,39 +26,61 @@ def scores_of(accuracy, svc, shares):
 
 @pytest.fixture
 def report():
-    name = scores_of(0.789, (0.77, 0.654), [(0.0, 1.0, 0.789), (0.9, 0.25, 0.96)])
+    name = scores_of(0.789, (0.77, 0.654), [(0.0, 1.0, 0.789), (0.9, 0.0, 0.0)])
     everything = scores_of(0.811, (0.75, 0.6), [(0.0, 0.99, 0.82), (0.9, 0.4, 0.97)])
-    weights = {"name": {"name": 0.8, "prior": -0.25}, "both": {"name": 0.7, "ingredients": 0.3}}
+    weights = {
+        "name": {"name": 0.8, "prior": -0.25, "balanced prior": -1.1},
+        "both": {"name": 0.7, "ingredients": 0.3},
+    }
     return {
         **everything,
+        "inputs": ["name", "ingredients"],
         "sizes": {"train": 8000, "valid": 900, "test": 1234},
         "by_input": {"name": name},
         "pool": weights,
     }
 
 
-def rows_of(card):
-    """The cells of each row of its tables."""
-    lines = [line for line in card.splitlines() if line.startswith("| ")]
-    return [line.strip("| ").split(" | ") for line in lines]
+def tables_of(card):
+    """The tables, each a list of rows of cells, without the line below the header."""
+    tables = re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE)
+    rows = [[line[2:-2].split(" | ") for line in table.splitlines()] for table in tables]
+    return [[header, *others] for header, _, *others in rows]
 
 
 def test_tables_have_the_scores_the_coverage_and_the_pool(report):
     card = model_card(report, ["Cream", "Gel"], "ask it")
-    rows = rows_of(card)
+    scores, coverage, pool = tables_of(card)
     assert card.startswith("---\nlibrary_name: beautybert\n")
-    assert "tells 2 labels apart by its name." in card and "trained on\n8,000 products" in card
-    assert "\n    ask it\n" in card and card.endswith("Cream, Gel.\n")
-    own = ["90.0%", "0.500"]
-    assert ["as they are", "1,234", "81.1%", *own, "75.0%", "0.600", "6.0%"] in rows
-    assert ["name alone", "1,234", "78.9%", *own, "77.0%", "0.654", "6.0%"] in rows
-    assert ["0.9", "40%, 97% right", "25%, 96% right"] in rows
-    assert ["", "name", "prior", "ingredients"][1:] in [row[-3:] for row in rows]
-    assert ["name and list", "0.700", "0.000", "0.300"] in rows
-    assert len({len(row) for row in rows}) == 3, "each table has rows of one width"
+    assert "tells 2 labels apart by its name or its ingredient list." in card
+    assert "trained on\n8,000 products" in card
+    assert "\n    ask it\n" in card and card.endswith("- `Cream`\n- `Gel`\n")
+    assert scores[1:] == [
+        ["as they are", "1,234", "81.1%", "90.0%", "0.500", "75.0%", "0.600", "6.0%"],
+        ["name alone", "1,234", "78.9%", "90.0%", "0.500", "77.0%", "0.654", "6.0%"],
+    ]
+    assert coverage == [
+        ["at least", "as they are", "name alone"],
+        ["0", "99%, 82% right", "100%, 79% right"],
+        ["0.9", "40%, 97% right", "none"],
+    ]
+    assert pool == [
+        ["", "name", "prior", "balanced prior", "ingredients"],
+        ["name alone", "0.800", "-0.250", "-1.100", "0.000"],
+        ["name and list", "0.700", "0.000", "0.000", "0.300"],
+    ]
+
+
+def test_a_model_of_one_input_has_no_weights_of_others(report):
+    card = model_card({**report, "inputs": ["name"]}, ["Cream", "Gel"], "ask it")
+    assert "apart by its name." in card
+    assert tables_of(card)[2] == [
+        ["", "name", "prior", "balanced prior"],
+        ["name alone", "0.800", "-0.250", "-1.100"],
+    ]
 
 
 def test_a_baseline_that_was_not_fitted_has_no_scores(report):
     report["tfidf_linear_svc"] = None
-    rows = rows_of(model_card(report, ["Cream", "Gel"], "ask it"))
-    assert ["not run", "not run"] in [row[5:7] for row in rows]
+    scores = tables_of(model_card(report, ["Cream", "Gel"], "ask it"))[0]
+    assert scores[1][5:7] == ["not run", "not run"]

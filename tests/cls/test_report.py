@@ -106,7 +106,7 @@ def test_files_and_text_say_the_same(judged, tmp_path):
     ]
     assert re.search("as they are +4 +75.0%", text)
     assert re.search("list alone +3 +66.7%", text)
-    assert "LinearSVC needs scikit-learn" in text
+    assert "LinearSVC was not fitted" in text
     assert "weights are those of step 7" in text
     assert f"beautybert.predict {tmp_path} --name one --ingredients x" in text
 

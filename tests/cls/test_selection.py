@@ -192,8 +192,8 @@ def test_a_product_is_in_the_same_split_under_every_scheme(sample_products):
             "ab" * 20,
             "brand",
             5,
-            "40 products leave valid and test empty: more products are needed; 40 of them have the "
-            "brand 'one', and what is equal",
+            "40 products leave valid and test empty: more products are needed, with --split brand "
+            "more brands$",
         ),
         (
             "ab" * 3,
@@ -233,3 +233,10 @@ def test_a_table_with_splits_of_its_own_may_have_a_label_with_fewer_products_tha
     products, counts = read(tmp_path, *rows[:-1], header=header, columns=columns)
     with pytest.raises(ValueError, match="leave test empty: the split column gives them none"):
         apply_label_scheme(split_products(products, "list", 0), names, 1, counts)
+
+
+def test_a_name_that_all_products_share_is_why_splits_are_empty(tmp_path):
+    rows = [("ab"[i % 2], "Product", cell) for i, cell in enumerate(some_lists(20))]
+    products, counts = read(tmp_path, *rows)
+    with pytest.raises(ValueError, match="20 of them share a name or list, and stay"):
+        apply_scheme(products, counts, "full")
