@@ -108,7 +108,7 @@ class ClsConfig:
     )
     resume: bool = option(False, "continue from the newest complete checkpoint in --out")
     select_by: str = option(
-        "accuracy", "validation score that picks the weights", choices=("accuracy", "macro_f1")
+        "loss", "validation score that picks the weights", choices=("loss", "accuracy", "macro_f1")
     )
     baseline: bool = option(True, "compare with LinearSVC on TF-IDF at the end")
     eval_interval: int = option(0, "steps between evaluations; 0: once an epoch", ge=0)
@@ -336,8 +336,8 @@ def keep_best(
     ranks: distributed.Ranks,
 ) -> None:
     """Export the weights if the last evaluation is the best so far."""
-    value = progress.valid[select_by]
-    if progress.best and value <= progress.best["value"]:
+    value, sign = progress.valid[select_by], -1 if select_by == "loss" else 1
+    if progress.best and sign * value <= sign * progress.best["value"]:
         return
     progress.best = {"step": progress.valid["step"], "value": value}
     if ranks.is_main:

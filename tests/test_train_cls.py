@@ -152,8 +152,9 @@ def test_it_learns_and_leaves_a_complete_run_folder(cls_config, extras):
     accuracies = {row["step"]: row["accuracy"] for row in metrics(out, "valid")}
     assert list(accuracies) == [0, 30, 60]
     assert accuracies[60] > 0.7 > 0.5 > accuracies[0]
-    assert scores["best"]["value"] == max(accuracies.values())
-    assert accuracies[scores["best"]["step"]] == scores["best"]["value"]
+    losses = {row["step"]: row["loss"] for row in metrics(out, "valid")}
+    assert scores["best"]["value"] == min(losses.values())
+    assert losses[scores["best"]["step"]] == scores["best"]["value"]
     assert scores["by_input"]["ingredients"]["accuracy"] > 0.8
     assert metrics(out, "test")[0]["accuracy"] == scores["accuracy"]
     written = {path.name for path in out.iterdir()}
@@ -656,11 +657,14 @@ def give_scores(monkeypatch, name: str, *scores: float) -> None:
     monkeypatch.setattr(training_metrics, "classification_metrics", judge_otherwise)
 
 
-@pytest.mark.parametrize("select_by", ["accuracy", "macro_f1"])
+@pytest.mark.parametrize("select_by", ["loss", "accuracy", "macro_f1"])
 def test_the_weights_of_the_best_evaluation_are_exported_and_not_the_last(
     cls_config, monkeypatch, select_by
 ):
-    give_scores(monkeypatch, select_by, 0.1, 0.2, 0.5, 0.5, 0.4, 0.3)
+    scores = [0.1, 0.2, 0.5, 0.5, 0.4, 0.3]
+    if select_by == "loss":  # of which less is better
+        scores = [1 - score for score in scores]
+    give_scores(monkeypatch, select_by, *scores)
     config = replace(
         cls_config, max_steps=5, eval_interval=1, save_interval=1, keep=9, select_by=select_by
     )
@@ -765,7 +769,7 @@ def test_a_crash_at_any_step_a_signal_and_a_crash_at_the_end_resume_bit_for_bit(
         left, expected_files = contents(run.out), contents(unbroken.out)
         assert left.keys() == expected_files.keys()
         for name, written in expected_files.items():
-            is_its_own = name in ("run.json", "metrics.jsonl")  # --out, and times
+            is_its_own = name in ("run.json", "metrics.jsonl", "README.md")  # --out, and times
             assert is_its_own or left[name] == written, name
 
     for step in (1, 3, 5):
@@ -855,7 +859,7 @@ def test_a_resume_that_would_be_another_run_is_refused_by_name(cls_config, tmp_p
         ({"batch_size": 32}, "batch_size was 16, is now 32"),
         ({"micro_batch_size": 8}, "micro_batch_size was 4, is now 8"),
         ({"max_length": 32}, "max_length was 64, is now 32"),
-        ({"select_by": "macro_f1"}, "select_by was accuracy, is now macro_f1"),
+        ({"select_by": "macro_f1"}, "select_by was loss, is now macro_f1"),
         ({"inputs": ("name",)}, "data was [0-9a-f]{16}, is now"),
         ({"split": "brand"}, "data was [0-9a-f]{16}, is now .*split was list, is now brand"),
         ({"split_seed": 1}, "data was .*split_seed was 0, is now 1"),
@@ -1023,7 +1027,8 @@ def some_rows(labels: str, header: str = "label,name,ingredients") -> str:
         (
             some_rows("a" * 40),
             [],
-            "only 1 label(s) with at least --min-per-label 5 products: nothing to tell apart",
+            "only 1 label(s) with at least --min-per-label 5 products, one of them in training: "
+            "nothing to tell apart",
         ),
         (
             some_rows("ab" * 20 + "cc"),
