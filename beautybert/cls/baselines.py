@@ -21,10 +21,7 @@ from beautybert.cls.products import INPUTS, Product
 CRITERIA = ("accuracy", "macro_f1")
 FEATURES = {"words": ("words",), "words and letters": ("words", "letters")}
 # settings of LinearSVC among which the validation products choose: features, C, class weight
-CHOICES: list[tuple[str, float, str | None]] = [
-    *itertools.product(FEATURES, (0.1, 0.3, 1.0, 3.0), (None,)),
-    *itertools.product(FEATURES, (0.3, 1.0), ("balanced",)),
-]
+CHOICES = list(itertools.product(FEATURES, (0.3, 1.0), (None, "balanced")))
 MOST_LETTERED = 30_000  # training products; of more, runs of letters would take many minutes
 
 
