@@ -610,7 +610,9 @@ def test_a_folder_without_a_classifier_is_named(checkpoint):
 
 
 @pytest.mark.parametrize(
-    "head, without", [("wide", ["pool"]), ("mlp", ["pool"]), ("wide", [])], ids=str
+    "head, without",
+    [("wide", ["pool"]), ("mlp", ["pool"]), ("wide", []), ("mlp", ["label_synonyms"])],
+    ids=str,
 )
 def test_a_classifier_of_another_version_is_named_in_one_line(classifier, tmp_path, head, without):
     saved(classifier, tmp_path)
@@ -623,6 +625,14 @@ def test_a_classifier_of_another_version_is_named_in_one_line(classifier, tmp_pa
         f"{tmp_path} holds a classifier of another version of beautybert (head {head}); train it "
         "again"
     )
+
+
+def test_a_pool_without_balanced_weights_is_of_another_version(classifier, tmp_path):
+    saved(classifier, tmp_path)
+    text = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(text.replace(BALANCED, "other"))
+    with pytest.raises(ValueError, match="another version of beautybert"):
+        Classifier.load(tmp_path)
 
 
 def test_weights_that_do_not_fit_are_named(classifier, checkpoint, tmp_path):
