@@ -181,7 +181,7 @@ def main(config: ClsConfig) -> dict:
     bert_config = bert_config.with_dropout(config.dropout)
     model, load_report = finetuning.start(checkpoint, bert_config, data.labels, config.head)
     model.to(ranks.device).train()
-    answering = classifier.Classifier.unfinished(model, data, config.label_table)
+    answering = classifier.Classifier.unfinished(model, data, config.labels, config.label_table)
     ranks.print0(load_report, bert_model.describe(model, ranks.device, amp.dtype))
 
     # ==== optimizer ===========================================================================

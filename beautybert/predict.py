@@ -16,7 +16,6 @@ import csv
 import json
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,12 +23,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from beautybert.cls.classifier import PRIORS, Answer, Classifier
-from beautybert.cls.pool import CASE_OF, CASES
 from beautybert.cls.products import INPUTS
+from beautybert.cls.scoring import Score
 from beautybert.cls.table_files import (
     TableFile,
     encoding_note,
@@ -123,7 +121,7 @@ def main(config: PredictConfig) -> None:
         predict_one(classifier, config)
         return
     catalogue = open_catalogue(config, classifier)
-    with output_file(config.output) as file:
+    with output_file(config.output, _output_encoding(config, catalogue.table)) as file:
         score = predict_table(catalogue, classifier, config, file)
     print(score, file=sys.stderr)
 
@@ -228,7 +226,7 @@ def open_catalogue(config: PredictConfig, classifier: Classifier) -> Catalogue:
     table = TableFile(config.input)
     if note := encoding_note(table):
         warn(note)
-    given = parse_columns(config.columns)
+    given = _trained_columns(Path(config.model), table) | parse_columns(config.columns)
     unread_roles = sorted(set(given) - {"label", *INPUTS})
     if unread_roles:
         raise ValueError(f"--columns {unread_roles[0]}=...: predict reads name, ingredients, label")
@@ -252,10 +250,25 @@ def open_catalogue(config: PredictConfig, classifier: Classifier) -> Catalogue:
     taken = [name for name in added if table.index_of(name) is not None]
     if taken:
         raise ValueError(
-            f"--input {table.path} already has the column {', '.join(taken)}, which the answers "
-            "would take; rename it"
+            f"--input {table.path} already has columns that the answers would take, "
+            f"{listed(taken)}; rename them"
         )
-    return Catalogue(table, indices, sum(1 for _ in table), added)
+    catalogue = Catalogue(table, indices, sum(1 for _ in table), added)
+    for part in classifier.inputs:
+        if part not in indices:
+            warn(f"no column is known to hold the {part}: answers are without it; see --columns")
+    return catalogue
+
+
+def _trained_columns(folder: Path, table: TableFile) -> dict[str, str]:
+    """The columns of name and list that training was given, as far as the table has them."""
+    try:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        given = parse_columns(run["config"]["columns"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    columns = {part: given[part] for part in INPUTS if part in given}
+    return {part: name for part, name in columns.items() if table.index_of(name) is not None}
 
 
 def answer_columns(top_k: int, explained: bool) -> list[str]:
@@ -267,7 +280,7 @@ def answer_columns(top_k: int, explained: bool) -> list[str]:
 
 
 @contextmanager
-def output_file(path: str | None) -> Iterator[TextIO]:
+def output_file(path: str | None, encoding: str) -> Iterator[TextIO]:
     """An open file that becomes --output when all is written, for it may be --input itself.
 
     Nothing is left of it if something fails. Without a path, standard output.
@@ -276,14 +289,20 @@ def output_file(path: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     temporary = Path(f"{path}.{os.getpid()}.tmp")
-    with open(temporary, "x", newline="", encoding="utf-8") as file:  # nobody else's
+    with open(temporary, "x", encoding="utf-8"):  # nobody else's
         pass
     try:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
+        with open(temporary, "w", newline="", encoding=encoding) as file:
             yield file
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _output_encoding(config: PredictConfig, table: TableFile) -> str:
+    """UTF-8, with a mark where the table has one or is older: spreadsheets do not see it else."""
+    is_csv = OUTPUT_ENDINGS.get(Path(config.output or "").suffix.lower()) is not None
+    return "utf-8-sig" if is_csv and (table.has_mark or encoding_note(table)) else "utf-8"
 
 
 def predict_table(
@@ -293,12 +312,14 @@ def predict_table(
     table = catalogue.table
     ending = Path(config.output or "").suffix.lower()
     separator = OUTPUT_ENDINGS.get(ending, ",")
+    if separator == "," and table.separator == ";":
+        separator = ";"  # as the spreadsheet that wrote the table wants it
     writer = csv.writer(file, delimiter=separator or ",")  # a lone \r is quoted, as CRLF ends rows
     columns = [*table.columns, *catalogue.added]
     if separator:
         writer.writerow(columns)
     keys = _different_names(columns)
-    score = Score(classifier)
+    score = Score(classifier, Path(config.model))
     is_hidden = not sys.stderr.isatty()
     with tqdm(total=catalogue.num_rows, unit="row", disable=is_hidden) as bar:
         for rows in catalogue.parts():
@@ -307,7 +328,8 @@ def predict_table(
                 if separator:
                     writer.writerow([*row, *added])
                 else:
-                    values = dict(zip(keys, [*row, *added], strict=True))
+                    nulls = [None if value == "" else value for value in added]
+                    values = dict(zip(keys, [*row, *nulls], strict=True))
                     file.write(json.dumps(values, ensure_ascii=False) + "\n")
             bar.update(len(rows))
     score.num_short = table.num_short
@@ -353,7 +375,8 @@ def answer_rows(
             is_explained = bool(answer.inputs)
             values.append(_explanation(classifier, cells, i, config.prior) if is_explained else "")
         added.append([*values, reason])
-        score.count(answer, reason, labels[i] if labels and not is_header[i] else None)
+        label = labels[i] if labels and not is_header[i] else None
+        score.count(answer, reason, label, {part: column[i] for part, column in cells.items()})
     return added
 
 
@@ -367,98 +390,6 @@ def _explanation(
         return f"not explained: more than {MAX_EXPLAINED} ingredients and words"
     carried = [(unit, drop) for _, unit, drop in drops[:IN_EXPLANATION] if drop > 0]
     return "; ".join(f"{unit} ({100 * drop:+.1f})" for unit, drop in carried)
-
-
-class Score:
-    """How a table went: rows, answers, and with labels how many of them are right.
-
-    Its size does not depend on the number of rows. Rows with a label are counted by the documents
-    that their answer is from; the last column of the confusion is
-    no answer.
-    """
-
-    def __init__(self, classifier: Classifier):
-        self.classifier = classifier
-        num_labels = len(classifier.labels)
-        self.num_rows = self.num_short = 0
-        self.reasons: Counter = Counter()
-        self.unknown: Counter = Counter()  # labels that the model cannot answer with
-        self.families: Counter = Counter()  # whether a family in the place of a label is right
-        self.in_top3: Counter = Counter()  # by case
-        self.confusion = {
-            case: torch.zeros(num_labels, num_labels + 1, dtype=torch.long)
-            for case in (*CASES, "nothing")
-        }
-        self.id_of = _label_ids(classifier)
-
-    def count(self, answer: Answer, reason: str, label: str | None) -> None:
-        """One row; label: what its column says, None without one."""
-        self.num_rows += 1
-        if not answer.labels:
-            self.reasons[reason] += 1
-        label = " ".join((label or "").split())
-        if not label:
-            return
-        target = self.id_of.get(label, self.id_of.get(label.casefold()))
-        if target is None:
-            self.unknown[label] += 1
-            return
-        labels = self.classifier.labels
-        answers = answer.labels
-        if answer.is_family:
-            self.families[self.classifier.families.get(labels[target]) == answers[0]] += 1
-            answers = ()
-        case = CASE_OF.get(answer.inputs, "nothing")
-        predicted = labels.index(answers[0]) if answers else len(labels)
-        self.confusion[case][target, predicted] += 1
-        self.in_top3[case] += labels[target] in answers[:3]
-
-    def text(self, has_labels: bool) -> str:
-        """How it went, for people."""
-        num_unanswered = self.reasons.total()
-        lines = [f"{self.num_rows:,} rows, {num_unanswered:,} of them without an answer"]
-        if self.num_short:
-            lines.append(f"  {self.num_short:,} rows have fewer cells than the header")
-        for reason, n in self.reasons.most_common(10):
-            lines.append(f"  {n:,} {reason}")
-        if not has_labels:
-            return "\n".join(lines)
-        if self.unknown:
-            labels = ", ".join(f"{label!r} ({n})" for label, n in self.unknown.most_common(10))
-            lines.append(f"  labels that the model does not know, not scored: {labels}")
-        if self.families:
-            lines.append(
-                f"  {self.families.total():,} answered by family, {self.families[True]:,} of them "
-                "right; below they count as not answered"
-            )
-        total = sum(self.confusion.values(), torch.zeros_like(self.confusion["both"]))
-        for case, counts in {"all": total, **self.confusion}.items():
-            num_top3 = self.in_top3.total() if case == "all" else self.in_top3[case]
-            if counts.any() and (case == "all" or counts.sum() < total.sum()):
-                lines.append(f"  {case}: {_scores_text(counts, num_top3)}")
-        return "\n".join(lines)
-
-
-def _scores_text(confusion: Tensor, num_top3: int) -> str:
-    """Counts (C, C + 1), a row a label and the last column no answer -> scores, for people."""
-    num_rows = int(confusion.sum())
-    support, given = confusion.sum(1).double(), confusion[:, :-1].sum(0).double()
-    correct = confusion.diagonal().double()
-    occurs = (support + given) > 0
-    macro_f1 = (2 * correct / (support + given).clamp(min=1))[occurs].mean()
-    return (
-        f"{num_rows:,} rows, accuracy {correct.sum() / num_rows:.1%}, top 3 "
-        f"{num_top3 / num_rows:.1%}, macro-F1 {macro_f1:.3f}"
-    )
-
-
-def _label_ids(classifier: Classifier) -> dict[str, int]:
-    """The class of a label in a table, as it is, in lower case, or as the label table merges it."""
-    index_of = {label: i for i, label in enumerate(classifier.labels)}
-    merged = classifier.synonyms.items()
-    ids = {label: index_of[name] for label, name in merged if name in index_of}
-    ids |= {label.casefold(): i for label, i in index_of.items()}
-    return ids | index_of
 
 
 if __name__ == "__main__":

@@ -235,7 +235,7 @@ def test_a_name_or_a_list_alone_is_answered(run, classifier, capsys):
     "given, reason",
     [
         ({"ingredients": "No Info"}, "no list given"),
-        ({"ingredients": " "}, "empty"),
+        ({"ingredients": " "}, "no list"),
         ({"name": "N/A"}, "no name"),
         ({"name": "Xqzvw Kjhgt"}, "hardly any word of the name is known"),
         ({"name": "", "ingredients": "水、甘油"}, "no name; not in Latin letters"),
@@ -341,7 +341,7 @@ def test_a_table_of_names_or_of_lists_alone_is_answered(run, classifier, catalog
     expected = classifier.predict(**cells)
     assert list(found["prediction"]) == ["".join(answer.labels) for answer in expected]
     assert list(found["reason"]) == [answer.reason for answer in expected]
-    assert "no name" in set(found["reason"]) or "empty" in set(found["reason"])
+    assert "no name" in set(found["reason"]) or "no list" in set(found["reason"])
 
 
 def test_parts_of_a_table_and_of_a_batch_change_nothing(run, catalogue, tmp_path, monkeypatch):
@@ -372,7 +372,7 @@ def test_an_empty_line_of_a_table_with_one_column_is_a_row(run, tmp_path):
     path.write_text('ingredients\n\n"Water, Wax"\n\n\n"Mint, Betaine"\n')
     found = ask(run, path, tmp_path)
     assert list(found["ingredients"]) == ["", "Water, Wax", "", "", "Mint, Betaine"]
-    assert list(found["reason"]) == ["empty", "", "empty", "empty", ""]
+    assert list(found["reason"]) == ["no list", "", "no list", "no list", ""]
 
 
 def test_a_table_without_rows_is_a_table_without_answers(run, tmp_path):
@@ -438,9 +438,14 @@ def test_a_table_in_another_form_has_the_answers_of_a_plain_one(run, catalogue, 
     expected = ask(run, catalogue, tmp_path)
     path = tmp_path / form
     path.write_bytes(FORMS[form](catalogue))
-    found = ask(run, path, tmp_path)
+    ask(run, path, tmp_path)
+    is_marked = any(name in form for name in ("cp1252", "utf-16", "semicolons"))
+    text = (tmp_path / "out.csv").read_text(encoding="utf-8")
+    assert text.startswith("\ufeff") == is_marked
+    separator = ";" if text.removeprefix("\ufeff").startswith("my id;category;") else ","
+    assert (separator == ";") == (form == "semicolons.csv")
+    found = read_text(tmp_path / "out.csv", separator)
     assert found.values.tolist() == expected.values.tolist()
-    assert (tmp_path / "out.csv").read_text(encoding="utf-8").startswith("my id,category,")
     names = expected.columns
     if form == "headers.csv":
         names = ["my id", "category", " PRODUCT_NAME ", "Ingredients List", *names[4:]]
@@ -468,7 +473,10 @@ def test_answers_are_written_in_the_form_that_the_ending_says(run, catalogue, tm
     assert [list(row) for row in rows] == [list(expected.columns)] * len(expected)
     for row, plain in zip(rows, expected.to_dict("records"), strict=True):
         for column, value in row.items():
-            is_number = column.startswith("probability") and value != ""
+            if value is None:
+                assert plain[column] == "" and column in expected.columns[4:]
+                continue
+            is_number = column.startswith("probability")
             assert isinstance(value, float if is_number else str)
             assert (float(plain[column]) if is_number else plain[column]) == value
 
@@ -521,7 +529,9 @@ def test_the_output_may_be_the_input_and_a_comma_at_the_end_of_rows_moves_nothin
     assert list(found["id"]) == [str(i) for i in range(10)]
     assert list(found["prediction"]) == [answer.labels[0] for answer in expected]
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
-    message = "already has the column prediction, probability, reason, which the answers would take"
+    message = (
+        "already has columns that the answers would take, 'prediction', 'probability', 'reason'"
+    )
     with pytest.raises(ValueError, match=message):
         predict.main(PredictConfig(model=run.out, input=str(path)))
 
@@ -559,7 +569,7 @@ def test_after_a_failure_in_the_middle_nothing_is_left_and_nothing_is_lost(
         ('ingredients\n"Water, Wax"\n"Wax, Mint"\n1,2\n', "line 4: 2 cells, but the header has 1"),
         ("ingredients,NAME,Name\n1,2,3\n", "has more than one column 'name'"),
         ("ingredients,ingredients\n1,2\n", "has columns of the same name: 'ingredients'"),
-        ("ingredients,Reason\n1,2\n", "already has the column reason"),
+        ("ingredients,Reason\n1,2\n", "already has columns that the answers would take, 'reason'"),
         ("", "is empty"),
         ("PK\x03\x04", "is an Excel workbook or another zip archive, no CSV; open it and save it"),
     ],
@@ -929,3 +939,66 @@ def test_a_table_in_an_old_encoding_is_read_and_said(run, tmp_path, capsys):
     found = ask(run, table, tmp_path)
     assert found["name"][0] == "Café Drops"
     assert f"warning: {table} is not in UTF-8; it is read as cp1252" in capsys.readouterr().err
+
+
+def test_scores_of_products_of_training_are_said_to_promise_too_much(run, tmp_path, capsys):
+    products = pd.read_csv(run.data[0], dtype=str, keep_default_na=False)
+    splits = pd.read_csv(Path(run.out) / "splits.csv")
+    splits = splits[splits["source"] == Path(run.data[0]).stem]
+    is_trained = products.index.isin(splits["row"][splits["split"] == "train"])
+    is_used = products.index.isin(splits["row"])
+    columns = ("label=Label", "name=Name", "ingredients=Ingredients")
+    ask(run, products[is_used], tmp_path, columns=columns)
+    err = capsys.readouterr().err
+    assert f"  {is_trained.sum():,} of those scored share a name or list with what" in err
+    ask(run, products[is_used & ~is_trained], tmp_path, columns=columns)
+    assert "of those scored share" not in capsys.readouterr().err
+
+
+def test_columns_that_training_was_given_are_read_in_other_tables_too(tmp_path, capsys):
+    run = train(tmp_path, inputs=("name",), max_steps=1)
+    trained = json.loads((Path(run.out) / "run.json").read_text())
+    trained["config"]["columns"] = ["label=x", "name=Bezeichnung", "ingredients=Stoffe"]
+    (Path(run.out) / "run.json").write_text(json.dumps(trained))
+    table = pd.DataFrame({"title": ["Moon Stick"], "bezeichnung": ["Velvet Drops"]})
+    classifier = Classifier.load(run.out)
+    drops, stick = classifier.predict(names=["Velvet Drops", "Moon Stick"])
+    assert drops != stick
+    assert ask(run, table, tmp_path)["probability"][0] == f"{drops.probabilities[0]:.6g}"
+    found = ask(run, table, tmp_path, columns=("name=title",))
+    assert found["probability"][0] == f"{stick.probabilities[0]:.6g}"
+
+
+def test_an_input_that_the_table_has_not_is_said(run, tmp_path, capsys):
+    ask(run, pd.DataFrame({"title": ["Moon Stick"], "Stoffe": ["Water"]}), tmp_path)
+    assert "warning: no column is known to hold the ingredients" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text, start, separator",
+    [
+        ("name;x\nVelvet Drops;é\n".encode("cp1252"), b"\xef\xbb\xbfname", ";"),
+        ("name;x\nVelvet Drops;é\n".encode("utf-8-sig"), b"\xef\xbb\xbfname", ";"),
+        (b"name,x\nVelvet Drops,e\n", b"name", ","),
+    ],
+    ids=["cp1252", "mark", "plain"],
+)
+def test_answers_open_in_the_spreadsheet_that_the_table_is_from(
+    run, tmp_path, text, start, separator
+):
+    (tmp_path / "table.csv").write_bytes(text)
+    ask(run, tmp_path / "table.csv", tmp_path)
+    written = (tmp_path / "out.csv").read_bytes()
+    assert written.startswith(start + separator.encode() + b"x" + separator.encode())
+    assert "é".encode() in written or b"e" in written
+
+
+def test_json_lines_have_null_where_there_is_no_answer(run, tmp_path):
+    (tmp_path / "table.csv").write_text("name,x\nVelvet Drops,\nname,x\n")
+    output = tmp_path / "out.jsonl"
+    source = str(tmp_path / "table.csv")
+    predict.main(PredictConfig(model=run.out, input=source, output=str(output)))
+    first, second = map(json.loads, output.read_text().splitlines())
+    assert first["reason"] is None and isinstance(first["probability"], float)
+    assert second["prediction"] is None and second["probability"] is None
+    assert second["reason"] == "header again"

@@ -84,10 +84,18 @@ class Classifier:
         cls,
         model: BertForSequenceClassification,
         data: ClsBatches,
+        scheme: str,
         label_table: str | None,
     ) -> Classifier:
-        """A model in training: the pool is the sum of the encoder's logits."""
+        """A model in training: the pool is the sum of the encoder's logits.
+
+        scheme: of --labels. A label table that knows less than half of the labels knows them by
+        chance, and "full" merges none.
+        """
         families = family_of(data.labels, label_table)
+        families = {label: family for label, family in families.items() if family}
+        if 2 * len(families) < len(data.labels):
+            families = {}
         return cls(
             model=model,
             tokenizer=data.tokenizer,
@@ -96,8 +104,8 @@ class Classifier:
             word_models={},
             inputs=tuple(data.inputs),
             max_length=data.max_length,
-            families={label: family for label, family in families.items() if family},
-            synonyms=synonyms(data.labels, label_table),
+            families=families,
+            synonyms={} if scheme == "full" else synonyms(data.labels, label_table),
         )
 
     def with_pool(self, data: ClsBatches, document_logits: Mapping[str, Tensor]) -> Classifier:
@@ -129,6 +137,8 @@ class Classifier:
         ValueError for a folder without one, and for one of another version of this project.
         """
         folder = Path(folder)
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder")
         config = pretrained.read_config(folder)
         metadata = read_metadata(folder)
         labels = labels_of(metadata)

@@ -12,7 +12,7 @@ from beautybert.cls.ingredients import Ingredients, parse_ingredients
 from beautybert.cls.names import clean_name
 from beautybert.cls.products import INPUTS
 
-MISSING = ("no name", "empty")
+MISSING = ("no name", "no list")
 UNKNOWN_WORDS = "hardly any word of the {} is known"
 
 
@@ -35,7 +35,8 @@ def read(part: str, cell: object) -> Document:
         text = clean_name("" if cell is None else str(cell))
         return Document(tuple(text.split()), text, "" if text else "no name")
     found: Ingredients = parse_ingredients(cell)
-    return Document(tuple(found.names), "" if found.reason else str(found), found.reason)
+    reason = "no list" if found.reason == "empty" else found.reason
+    return Document(tuple(found.names), "" if found.reason else str(found), reason)
 
 
 def given(texts: Mapping[str, Sequence[str]]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,27 +17,32 @@ pipeline_tag: text-classification
 
 # What kind of product a cosmetic is
 
-A classifier of beautybert that tells {num_labels} labels apart by {inputs}. It was trained on
-{train:,} products; what follows was counted on {test:,} others. `report.json` has all of it, label
-by label.
+A classifier of beautybert that tells {num_labels} labels apart, by {inputs}. It was trained on
+{train:,} products of {sources}; what follows was counted on {test:,} others, the test split.
+`report.json` has all of it, label by label; `run.json` the options.
+
+It answers with one of its labels whatever it is asked, and knows nothing of products that are
+unlike those in its tables: probabilities are calibrated on {valid:,} of them.
 
 ## How good it is
 
 {scores}
 
-LinearSVC on TF-IDF, if it was fitted, reads the same products and inputs, its settings chosen for
-each score. Majority is always answering the commonest label of training.
+In brackets the 95 % interval of the accuracy (Wilson 1927). LinearSVC on TF-IDF reads the same
+products and inputs; majority is always answering the commonest label of training.
 
 ## When to believe it
 
-Probabilities are calibrated on validation. Of the products whose answer has at least the
-probability on the left (`--min-probability`): how many there are, and how many of these are right.
+Of the products whose answer has at least the probability on the left (`--min-probability`): how
+many there are, and how many of these are right.
 
 {coverage}
 
 ## How to ask it
 
     {command}
+
+## How an answer is made
 
 The answer is the softmax of a sum: the encoder's logits of each document, those of a linear model
 over its words (`words.safetensors`), and the logarithm of the labels' shares in training
@@ -49,7 +55,7 @@ over its words (`words.safetensors`), and the logarithm of the labels' shares in
 
 {labels}
 """
-INPUT_NAMES = {"name": "its name", "ingredients": "its ingredient list"}
+INPUT_NAMES = {"name": "name", "ingredients": "ingredient list"}
 
 
 def model_card(scores: Mapping[str, Any], labels: Sequence[str], command: str) -> str:
@@ -60,8 +66,8 @@ def model_card(scores: Mapping[str, Any], labels: Sequence[str], command: str) -
     return CARD.format(
         num_labels=len(labels),
         inputs=" or ".join(inputs),
-        train=scores["sizes"]["train"],
-        test=scores["sizes"]["test"],
+        **scores["sizes"],
+        sources=", ".join(scores["sources"]),
         scores=_score_table(by_input),
         coverage=_coverage_table(by_input),
         command=command,
@@ -81,6 +87,15 @@ def scores_by_input(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return rows | {CASE_NAMES[case]: found for case, found in scores["by_input"].items()}
 
 
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of independent trials (Wilson 1927)."""
+    z = 1.96
+    middle = share + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return (middle - half) / scale, (middle + half) / scale
+
+
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of Markdown."""
     lines = [header, ["---"] * len(header), *rows]
@@ -93,8 +108,10 @@ def _score_table(by_input: Mapping[str, Mapping[str, Any]]) -> str:
     for name, found in by_input.items():
         svc = found["tfidf_linear_svc"]
         of_svc = [f"{svc['accuracy']:.1%}", f"{svc['macro_f1']:.3f}"] if svc else ["not run"] * 2
-        row = [name, f"{found['products']:,}", f"{found['accuracy']:.1%}", f"{found['top3']:.1%}"]
-        row += [f"{found['macro_f1']:.3f}", *of_svc, f"{found['majority_accuracy']:.1%}"]
+        low, high = wilson_interval(found["accuracy"], found["products"])
+        row = [name, f"{found['products']:,}", f"{found['accuracy']:.1%} ({low:.0%} to {high:.0%})"]
+        row += [f"{found['top3']:.1%}", f"{found['macro_f1']:.3f}", *of_svc]
+        row.append(f"{found['majority_accuracy']:.1%}")
         rows.append(row)
     own = ["input", "products", "accuracy", "top 3", "macro-F1"]
     return _table([*own, "LinearSVC accuracy", "LinearSVC macro-F1", "majority"], rows)

@@ -66,8 +66,8 @@ class ProductCounts:
 
     rows: of each source. dropped: by reason. rare: products of each label that has too few.
     untrained: of each label without training. unknown: of each that the label table does not know.
-    parts: how many products have a name alone, a list alone, or both. notes: what may be wrong with
-    the tables.
+    parts: how many products have a name alone, a list alone, or both. columns: what is read of each
+    source. notes: what may be wrong with the tables.
     """
 
     rows: Counter = field(default_factory=Counter)
@@ -76,6 +76,7 @@ class ProductCounts:
     untrained: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
     parts: Counter = field(default_factory=Counter)
+    columns: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -84,6 +85,7 @@ class ProductCounts:
         dropped = ", ".join(f"{n:,} {reason}" for reason, n in self.dropped.most_common() if n)
         lines = [f"{self.rows.total():,} rows ({sources}), {used:,} used"]
         lines[0] += f"; dropped: {dropped}" if dropped else ""
+        lines += [f"  {source}: {columns}" for source, columns in self.columns.items()]
         if self.parts:
             parts = ", ".join(f"{n:,} with {part}" for part, n in self.parts.most_common())
             lines.append(f"  {parts}")
@@ -229,6 +231,8 @@ def _read_table(
         columns = ", ".join(f"{role} {names}" for role, names in used.items())
         raise ValueError(f"{table.path}: no row can be used ({reasons}); columns: {columns}")
     counts.rows[source] += num_rows
+    used = {role: " or ".join(table.columns[i] for i in found) for role, found in indices.items()}
+    counts.columns[source] = ", ".join(f"{role} from {names!r}" for role, names in used.items())
     counts.dropped += dropped
     products = [product for product, _ in read]
     _check_case(products, table)

@@ -79,6 +79,8 @@ def judge(
     sizes = {split: len(products) for split, products in data.by_split.items()}
     report = Report({**facts, "sizes": sizes, "pool": weights, "by_input": {}}, [])
     report.scores["inputs"] = list(classifier.inputs)
+    everything = (product for products in data.by_split.values() for product in products)
+    report.scores["sources"] = sorted({product.source for product in everything})
     for case in ("all", *CASES):
         complete, looked_at = pools.only(has, case)
         if not complete.any():

@@ -157,7 +157,7 @@ def check_no_leakage(checkpoint: Path | None, held_out: Iterable[Product]) -> No
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return  # no run of ours
         for path in paths:
-            num_leaked = len(keys & _keys_in(path))
+            num_leaked = len(keys & text_keys(path))
             if num_leaked:
                 raise ValueError(
                     f"{folder} was trained on {path}, which holds {num_leaked:,} lists or names of "
@@ -167,9 +167,9 @@ def check_no_leakage(checkpoint: Path | None, held_out: Iterable[Product]) -> No
         folder = init
 
 
-def _keys_in(path: str) -> set[str]:
+def text_keys(path: str | Path) -> set[str]:
     """The key of each line of a .txt file; none for another file or a missing one."""
-    if not path.endswith(".txt") or not Path(path).is_file():
+    if Path(path).suffix != ".txt" or not Path(path).is_file():
         return set()
     text = Path(path).read_text(encoding="utf-8", errors="replace")
     return set(map(name_key, text.splitlines()))

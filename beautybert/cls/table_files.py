@@ -58,7 +58,7 @@ class TableFile:
     A missing cell is ''. A row is what is between two line ends outside quotes. An empty line is a
     row with an empty cell in a table of one column, and no row in a wider one. num_short: how many
     rows of the last iteration had fewer cells than there are columns. encoding: of `ENCODINGS`, or
-    utf-16; '' for parquet.
+    utf-16; '' for parquet. separator: of CSV. has_mark: whether a byte-order mark is at its start.
 
     ValueError for a file that is missing, empty, no table, or has a column twice; when iterated,
     for a row with more cells than columns and for what is no CSV or JSON, with the line.
@@ -68,7 +68,7 @@ class TableFile:
         self.path = Path(path)
         self.num_short = 0
         self._ending = _ending(self.path)
-        self.encoding, self._separator = "", ","
+        self.encoding, self.separator, self.has_mark = "", ",", False
         self._frame: pd.DataFrame | None = None
         with _errors_named(self.path):
             self.columns = self._open()
@@ -95,6 +95,7 @@ class TableFile:
             self._frame = _read_parquet(self.path)
             return [str(column) for column in self._frame.columns]
         self.encoding = _find_encoding(self.path)
+        self.has_mark = self.encoding == "utf-16" or _starts_with_mark(self.path)
         if self._ending in JSON_ENDINGS:
             keys: dict[str, None] = {}
             for found in _json_lines(self.path, self.encoding):
@@ -103,8 +104,8 @@ class TableFile:
                     raise ValueError(f"{self.path} is no table: over {MAX_KEYS:,} different keys")
             return list(keys)
         headers = {separator: self._header(separator) for separator in SEPARATORS}
-        self._separator = max(SEPARATORS, key=lambda separator: len(headers[separator]))
-        return headers[self._separator]
+        self.separator = max(SEPARATORS, key=lambda separator: len(headers[separator]))
+        return headers[self.separator]
 
     def _header(self, separator: str) -> list[str]:
         """The first row that is not blank; empty if there is none."""
@@ -126,7 +127,7 @@ class TableFile:
     def _csv_rows(self) -> Iterator[list[str]]:
         """The rows below the header, each with a cell for each column."""
         width = len(self.columns)
-        records = _csv_records(self.path, self.encoding, self._separator)
+        records = _csv_records(self.path, self.encoding, self.separator)
         for _, cells in records:
             if not _is_blank(cells):
                 break  # the header
@@ -137,7 +138,7 @@ class TableFile:
                 if any(map(str.strip, cells[width:])):
                     raise ValueError(
                         f"{self.path}, line {line}: {len(cells):,} cells, but the header has "
-                        f"{width:,}; a cell with {_shown(self._separator)} in it must be in quotes"
+                        f"{width:,}; a cell with {_shown(self.separator)} in it must be in quotes"
                     )
                 yield cells[:width]
             elif width == 1 or not _is_blank(cells):
@@ -320,6 +321,13 @@ def _find_encoding(path: Path) -> str:
             return encoding
         break
     raise ValueError(f"{path} is no text; save it as CSV (UTF-8)")
+
+
+def _starts_with_mark(path: Path) -> bool:
+    """Whether a file, unzipped, starts with the byte-order mark of UTF-8."""
+    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rb") as file:
+        return bool(file.read(3) == codecs.BOM_UTF8)
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:

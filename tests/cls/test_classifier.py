@@ -196,11 +196,11 @@ def test_a_document_longer_than_the_model_keeps_head_and_tail(classifier):
 @pytest.mark.parametrize(
     "name, cell, reason",
     [
-        ("", "", "no name; empty"),
+        ("", "", "no name; no list"),
         (None, "No Info", "no name; no list given"),
-        ("n/a", None, "no name; empty"),
-        ("Xqzvw Kjhgt", None, "hardly any word of the name is known; empty"),
-        ("化粧水", "", "hardly any word of the name is known; empty"),
+        ("n/a", None, "no name; no list"),
+        ("Xqzvw Kjhgt", None, "hardly any word of the name is known; no list"),
+        ("化粧水", "", "hardly any word of the name is known; no list"),
         (
             "Xqzvw Kjhgt",
             "Unobtainium, Kryptonite, Vibranium Extract",
@@ -433,7 +433,7 @@ def by_split():
 def finished(by_split, classifier):
     """What with_pool makes of some splits: all that it decides, as JSON."""
     data = batches_of(by_split, classifier.tokenizer)
-    unfinished = Classifier.unfinished(classifier.model, data, None)
+    unfinished = Classifier.unfinished(classifier.model, data, "full", None)
     generator = torch.Generator().manual_seed(0)
     logits = {part: torch.randn(60, 4, generator=generator).double() for part in INPUTS}
     result = unfinished.with_pool(data, logits)
@@ -478,7 +478,7 @@ def test_inputs_are_vetted_where_training_has_the_words_of_validation(
     by_split["valid"] = with_other_names(by_split["valid"], num_other)
     data = batches_of(by_split, classifier.tokenizer)
     logits = {part: torch.zeros(60, 4, dtype=torch.float64) for part in INPUTS}
-    finished = Classifier.unfinished(classifier.model, data, None).with_pool(data, logits)
+    finished = Classifier.unfinished(classifier.model, data, "full", None).with_pool(data, logits)
     assert finished.vetted == vetted
     (answer,) = finished.predict(names=["xqzvw kjhgt"])
     assert bool(answer.labels) == ("name" not in vetted)
@@ -486,7 +486,7 @@ def test_inputs_are_vetted_where_training_has_the_words_of_validation(
 
 def test_a_model_in_training_answers_with_the_sum_of_the_encoders_logits(by_split, classifier):
     data = batches_of(by_split, classifier.tokenizer)
-    unfinished = Classifier.unfinished(classifier.model, data, None)
+    unfinished = Classifier.unfinished(classifier.model, data, "full", None)
     (answer,) = unfinished.predict(["Water, Mint"], ["Xqzvw Kjhgt"], top_k=4)
     assert answer.inputs == INPUTS
     plain = {case: {**dict.fromkeys(parts, 1.0), PRIOR: 0.0} for case, parts in CASES.items()}
@@ -499,14 +499,14 @@ def test_a_model_in_training_answers_with_the_sum_of_the_encoders_logits(by_spli
         for split, products in by_split.items()
     }
     data = batches_of(only_names, classifier.tokenizer)
-    assert Classifier.unfinished(classifier.model, data, None).inputs == ("name",)
+    assert Classifier.unfinished(classifier.model, data, "full", None).inputs == ("name",)
 
 
 def test_the_families_of_a_run_are_those_of_its_label_table(by_split, classifier, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("label,canonical,group\nCREAM,Cream,skin\ngel,,\nx,Lipstick,lips\n")
     data = batches_of(by_split, classifier.tokenizer)
-    found = Classifier.unfinished(classifier.model, data, str(table)).families
+    found = Classifier.unfinished(classifier.model, data, "full", str(table)).families
     assert found == {"cream": "skin", "lipstick": "lips"}
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from beautybert.cls.model_card import model_card
+from beautybert.cls.model_card import model_card, wilson_interval
 
 
 def scores_of(accuracy, svc, shares):
@@ -35,6 +35,7 @@ def report():
     return {
         **everything,
         "inputs": ["name", "ingredients"],
+        "sources": ["shop", "sephora"],
         "sizes": {"train": 8000, "valid": 900, "test": 1234},
         "by_input": {"name": name},
         "pool": weights,
@@ -52,12 +53,12 @@ def test_tables_have_the_scores_the_coverage_and_the_pool(report):
     card = model_card(report, ["Cream", "Gel"], "ask it")
     scores, coverage, pool = tables_of(card)
     assert card.startswith("---\nlibrary_name: beautybert\n")
-    assert "tells 2 labels apart by its name or its ingredient list." in card
-    assert "trained on\n8,000 products" in card
+    assert "tells 2 labels apart, by name or ingredient list." in card
+    assert "trained on\n8,000 products of shop, sephora;" in card
     assert "\n    ask it\n" in card and card.endswith("- `Cream`\n- `Gel`\n")
     assert scores[1:] == [
-        ["as they are", "1,234", "81.1%", "90.0%", "0.500", "75.0%", "0.600", "6.0%"],
-        ["name alone", "1,234", "78.9%", "90.0%", "0.500", "77.0%", "0.654", "6.0%"],
+        ["as they are", "1,234", "81.1% (79% to 83%)", "90.0%", "0.500", "75.0%", "0.600", "6.0%"],
+        ["name alone", "1,234", "78.9% (77% to 81%)", "90.0%", "0.500", "77.0%", "0.654", "6.0%"],
     ]
     assert coverage == [
         ["at least", "as they are", "name alone"],
@@ -73,7 +74,7 @@ def test_tables_have_the_scores_the_coverage_and_the_pool(report):
 
 def test_a_model_of_one_input_has_no_weights_of_others(report):
     card = model_card({**report, "inputs": ["name"]}, ["Cream", "Gel"], "ask it")
-    assert "apart by its name." in card
+    assert "apart, by name." in card
     assert tables_of(card)[2] == [
         ["", "name", "prior", "balanced prior"],
         ["name alone", "0.800", "-0.250", "-1.100"],
@@ -84,3 +85,9 @@ def test_a_baseline_that_was_not_fitted_has_no_scores(report):
     report["tfidf_linear_svc"] = None
     scores = tables_of(model_card(report, ["Cream", "Gel"], "ask it"))[0]
     assert scores[1][5:7] == ["not run", "not run"]
+
+
+def test_an_interval_of_few_products_is_wide():
+    """Values of statsmodels.stats.proportion.proportion_confint(method="wilson")."""
+    assert wilson_interval(1.0, 9) == pytest.approx((0.7008, 1.0), abs=1e-4)
+    assert wilson_interval(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
