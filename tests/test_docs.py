@@ -1,18 +1,20 @@
-"""The worked edits of docs/training.md apply to the code as it is, and do what they say."""
+"""What the pages quote is in the code; the worked edits apply to it and do what they say."""
 
 import json
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import pytest
 import torch
 
 from tests.conftest import ROOT, product_tables, product_texts
 
+README = (ROOT / "README.md").read_text("utf-8")
 EDITS = re.findall(
-    r"```diff\n(.*?)```", (ROOT / "docs" / "training.md").read_text("utf-8"), re.DOTALL
+    r"```diff\n(.*?)```", (ROOT / "docs" / "editing.md").read_text("utf-8"), re.DOTALL
 )
 
 
@@ -47,6 +49,32 @@ def edited(tmp_path):
         return done.stdout, rows, out
 
     return run
+
+
+def test_the_readme_quotes_the_optimizer_step_as_it_is():
+    (quote,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = (ROOT / "train_mlm.py").read_text("utf-8")
+    quoted = textwrap.indent(quote, " " * 12, lambda line: line.strip())
+    assert quoted in script and "optimizer.zero_grad" in quote.splitlines()[-1]
+
+
+def test_the_readme_is_short_enough_to_be_read_to_the_end():
+    assert len(README.split()) <= 900
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    for page in [*pages, ROOT / "data" / "README.md"]:
+        prose = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)]+)\)", prose):
+            path, _, anchor = link.partition("#")
+            if "://" in link:
+                continue
+            target = (page.parent / path) if path else page
+            assert target.exists(), f"{page.name}: {link}"
+            titles = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.M) if anchor else []
+            anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert not anchor or anchor in anchors, f"{page.name}: {link}"
 
 
 def test_every_edit_of_the_page_is_tested_here():

@@ -36,7 +36,7 @@ def make_optimizer(
 
 
 class ChainedOptimizer:
-    """Several optimizers as one, say Muon and AdamW (docs/training.md).
+    """Several optimizers as one, say Muon and AdamW (docs/editing.md).
 
     Each has its own parameters.
     """
