@@ -1,4 +1,4 @@
-"""A from-scratch BERT trainer in plain PyTorch. Modules, in reading order: see README.md."""
+"""A from-scratch BERT trainer in plain PyTorch. Modules, in reading order: docs/design.md."""
 
 from typing import TYPE_CHECKING, Any
 
