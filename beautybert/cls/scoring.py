@@ -20,8 +20,7 @@ class Score:
     """How a table went: rows, answers, and with labels how many of them are right.
 
     Its size does not depend on the number of rows. Rows with a label are counted by the documents
-    that their answer is from; the last column of the confusion is
-    no answer.
+    that their answer is from; the last column of the confusion is for rows without an answer.
     """
 
     def __init__(self, classifier: Classifier, folder: Path):
