@@ -280,7 +280,7 @@ def answer_columns(top_k: int, explained: bool) -> list[str]:
 
 
 @contextmanager
-def output_file(path: str | None, encoding: str) -> Iterator[TextIO]:
+def output_file(path: str | None, encoding: str = "utf-8") -> Iterator[TextIO]:
     """An open file that becomes --output when all is written, for it may be --input itself.
 
     Nothing is left of it if something fails. Without a path, standard output.
