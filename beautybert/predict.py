@@ -26,16 +26,10 @@ import torch
 from tqdm import tqdm
 
 from beautybert.cls.classifier import PRIORS, Answer, Classifier
+from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.products import INPUTS
 from beautybert.cls.scoring import Score
-from beautybert.cls.table_files import (
-    TableFile,
-    encoding_note,
-    find_columns,
-    first_cell,
-    listed,
-    parse_columns,
-)
+from beautybert.cls.table_files import TableFile, encoding_note, listed
 from beautybert.training import options
 from beautybert.training.options import option
 

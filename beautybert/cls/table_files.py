@@ -1,8 +1,8 @@
-"""A table in a file -> rows of text cells, and which of its columns hold what.
+"""A table in a file -> rows of text cells.
 
 Read are CSV (commas, semicolons or tabs), JSON lines (an object a line), both also gzipped, and
 parquet. Rows come one at a time, so a table of any length needs no more memory than its longest
-row; only parquet is read whole. What the cells mean is settled in products.py and ingredients.py.
+row; only parquet is read whole. Which columns hold what is settled in columns.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -38,18 +38,6 @@ NOT_TEXT = {
     b"\x1f\x8b": "gzip under another ending than .gz",
 }
 END = "\0"  # a line behind the last one; text with NUL characters is refused before
-
-# what each column may be called; the first that a table has is taken
-HEADERS = {
-    "label": ("label", "category"),
-    "ingredients": ("ingredients", "inci", "ingredient list", "ingredients list", "inci list"),
-    "name": ("name", "product name", "title", "product title", "product"),
-    "brand": ("brand", "brand name", "maker", "manufacturer"),
-    "split": (),  # never found by its header
-}
-ROLES = tuple(HEADERS)
-# of product_info.csv, where there is no other label: the finest level that a row has
-LABEL_LEVELS = ("tertiary category", "secondary category", "primary category")
 
 
 class TableFile:
@@ -81,7 +69,7 @@ class TableFile:
             raise ValueError(f"{self.path} has columns of the same name: {listed(twice)}")
         self._indices: dict[str, list[int]] = defaultdict(list)  # of each header, however written
         for index, column in enumerate(self.columns):
-            self._indices[_header_key(column)].append(index)
+            self._indices[header_key(column)].append(index)
 
     def _open(self) -> list[str]:
         """The columns; settles how the file is read."""
@@ -138,7 +126,7 @@ class TableFile:
                 if any(map(str.strip, cells[width:])):
                     raise ValueError(
                         f"{self.path}, line {line}: {len(cells):,} cells, but the header has "
-                        f"{width:,}; a cell with {_shown(self.separator)} in it must be in quotes"
+                        f"{width:,}; a cell with {shown(self.separator)} in it must be in quotes"
                     )
                 yield cells[:width]
             elif width == 1 or not _is_blank(cells):
@@ -156,106 +144,13 @@ class TableFile:
 
         None if there is none, ValueError if there are two and neither is spelled just so.
         """
-        indices = self._indices.get(_header_key(column), [])
+        indices = self._indices.get(header_key(column), [])
         exact = [index for index in indices if self.columns[index].strip() == column.strip()]
         found = exact or indices
         if len(found) > 1:
             names = listed(self.columns[i] for i in found)
-            raise ValueError(f"{self.path} has more than one column {_shown(column)}: {names}")
+            raise ValueError(f"{self.path} has more than one column {shown(column)}: {names}")
         return found[0] if found else None
-
-
-# ---- columns -----------------------------------------------------------------------------------
-
-
-def encoding_note(table: TableFile) -> str:
-    """A note on a table that is read as one of the older encodings, '' for others."""
-    if table.encoding not in ENCODINGS[1:]:
-        return ""
-    return f"{table.path} is not in UTF-8; it is read as {table.encoding}, so look at its letters"
-
-
-def parse_columns(options: Sequence[str]) -> dict[str, str]:
-    """--columns label=category name=title -> {"label": "category", "name": "title"}.
-
-    ValueError for a role that is none of `ROLES` or is given twice, and a column given twice.
-    """
-    columns: dict[str, str] = {}
-    for option in options:
-        role, equals, column = (part.strip() for part in option.partition("="))
-        if not equals or not column:
-            raise ValueError(f"--columns {_shown(option)}: give role=COLUMN, as label=category")
-        if role not in ROLES:
-            raise ValueError(f"--columns {_shown(option)}: the roles are {', '.join(ROLES)}")
-        if role in columns:
-            raise ValueError(f"--columns names the {role} column twice")
-        if _header_key(column) in map(_header_key, columns.values()):
-            raise ValueError(f"--columns gives two roles to the column {_shown(column)}")
-        columns[role] = column
-    return columns
-
-
-def find_columns(
-    table: TableFile, given: Mapping[str, str], needed: Sequence[str] = ()
-) -> dict[str, tuple[int, ...]]:
-    """The column of each of `ROLES` that the table has: as given, else by `HEADERS`.
-
-    A label may have several columns, the finest first (`first_cell`). ValueError for a given column
-    that is not there, and for a needed role without a column.
-    """
-    found: dict[str, tuple[int, ...]] = {}
-    for role, column in given.items():
-        index = table.index_of(column)
-        if index is None:
-            raise ValueError(
-                f"{table.path} has no column {_shown(column)} for {role}; it has "
-                f"{listed(table.columns)}"
-            )
-        found[role] = (index,)
-    taken = [index for indices in found.values() for index in indices]
-    for role, headers in HEADERS.items():
-        if role not in found:
-            indices = _indices(table, headers, taken)[:1]
-            if role == "label" and not indices:
-                indices = _indices(table, LABEL_LEVELS, taken)
-            if indices:
-                found[role] = tuple(indices)
-    for role in needed:
-        if role not in found:
-            raise ValueError(
-                f"{table.path} has no column that is known to hold the {role}; name one with "
-                f"--columns {role}=COLUMN. It has {listed(table.columns)}"
-            )
-    return found
-
-
-def first_cell(row: Sequence[str], indices: Iterable[int]) -> str:
-    """The first of some cells of a row that is not blank; '' if none is."""
-    return next((row[index] for index in indices if row[index].strip()), "")
-
-
-def listed(names: Iterable[str], most: int = 20) -> str:
-    """Names for a message, no more of them and no longer than fit a few lines."""
-    names = list(names)
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(map(_shown, names[:most])) + more
-
-
-def _indices(table: TableFile, headers: Sequence[str], taken: Sequence[int]) -> list[int]:
-    """The columns with some headers, in their order, without those that are taken."""
-    indices = [table.index_of(header) for header in headers]
-    return [index for index in indices if index is not None and index not in taken]
-
-
-def _header_key(header: str) -> str:
-    """Equal for headers that differ in case, spaces, hyphens and underscores."""
-    return re.sub(r"[\s_-]+", "", header.casefold())
-
-
-def _shown(text: str) -> str:
-    """A text from a file, in quotes and short, without signs that a terminal would act on."""
-    text = text.strip() or text
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
 # ---- files -------------------------------------------------------------------------------------
@@ -406,3 +301,31 @@ def _cell_text(value: Any) -> str:
             return _cell_text(value[0])
         return _cell_text(json.dumps(value, ensure_ascii=False, default=str)) if value else ""
     return "" if pd.isna(value) else str(value)
+
+
+# ---- messages and headers -----------------------------------------------------------------------
+
+
+def encoding_note(table: TableFile) -> str:
+    """A note on a table that is read as one of the older encodings, '' for others."""
+    if table.encoding not in ENCODINGS[1:]:
+        return ""
+    return f"{table.path} is not in UTF-8; it is read as {table.encoding}, so look at its letters"
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names for a message, no more of them and no longer than fit a few lines."""
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more
+
+
+def shown(text: str) -> str:
+    """A text from a file, in quotes and short, without signs that a terminal would act on."""
+    text = text.strip() or text
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def header_key(header: str) -> str:
+    """Equal for headers that differ in case, spaces, hyphens and underscores."""
+    return re.sub(r"[\s_-]+", "", header.casefold())

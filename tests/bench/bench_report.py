@@ -40,11 +40,12 @@ from beautybert.bert.model import SIZES, BertForSequenceClassification, config_o
 from beautybert.bert.wordpiece import special_ids, token_list
 from beautybert.cls import finetuning
 from beautybert.cls.batches import Example, pack_examples, shuffled_indices
+from beautybert.cls.columns import find_columns, first_cell
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.products import Product, read_products
 from beautybert.cls.selection import select
 from beautybert.cls.splits import split_products
-from beautybert.cls.table_files import TableFile, find_columns, first_cell
+from beautybert.cls.table_files import TableFile
 from beautybert.training.optim import learning_rate, make_optimizer, set_learning_rate
 
 # the report's

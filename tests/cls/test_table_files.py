@@ -9,14 +9,9 @@ import pandas as pd
 import pytest
 
 from beautybert.cls import table_files
+from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.ingredients import parse_ingredients
-from beautybert.cls.table_files import (
-    TableFile,
-    find_columns,
-    first_cell,
-    parse_columns,
-    table_name,
-)
+from beautybert.cls.table_files import TableFile, table_name
 from tests.conftest import SAMPLE
 
 HEADER = ["label", "ingredients"]
