@@ -13,6 +13,7 @@ beautybert.Classifier.
 from __future__ import annotations
 
 import csv
+import ctypes
 import json
 import os
 import sys
@@ -36,6 +37,7 @@ from beautybert.training.options import option
 ROWS = 1024  # of a table that are in memory at a time
 MAX_EXPLAINED = 300  # ingredients and words; the longest real lists have fewer
 IN_EXPLANATION = 3  # of a table's row
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 OUTPUT_ENDINGS = {".csv": ",", ".txt": ",", ".tsv": "\t", ".jsonl": None}
 
 
@@ -114,6 +116,7 @@ def main(config: PredictConfig) -> None:
     if config.input is None:
         predict_one(classifier, config)
         return
+    keep_memory_flat()
     catalogue = open_catalogue(config, classifier)
     with output_file(config.output, _output_encoding(config, catalogue.table)) as file:
         score = predict_table(catalogue, classifier, config, file)
@@ -328,6 +331,16 @@ def predict_table(
             bar.update(len(rows))
     score.num_short = table.num_short
     return score.text("label" in catalogue.indices)
+
+
+def keep_memory_flat() -> None:
+    """Let glibc ask the system for each large block of memory, and return it.
+
+    It would keep them, and what tensors of changing sizes leave between small objects grows: 1.1
+    GiB after 24,000 rows of a table with long cells, so 0.5 GiB, at 9 % more time.
+    """
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 def _different_names(columns: Sequence[str]) -> list[str]:
