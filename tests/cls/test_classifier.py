@@ -508,6 +508,23 @@ def test_the_families_of_a_run_are_those_of_its_label_table(by_split, classifier
     data = batches_of(by_split, classifier.tokenizer)
     found = Classifier.unfinished(classifier.model, data, "full", str(table)).families
     assert found == {"cream": "skin", "lipstick": "lips"}
+    few = table.read_text().replace("Lipstick", "Pencil")  # one of four: by chance
+    table.write_text(few)
+    assert Classifier.unfinished(classifier.model, data, "full", str(table)).families == {}
+
+
+def test_labels_are_merged_under_the_schemes_that_merge_them(classifier, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("label,canonical,group\nface cream,cream,skin\ncream,cream,skin\n")
+    by_split = {
+        "train": [
+            Product("t", i, label, "", "a", "", "", "a", "g") for i, label in enumerate(LABELS)
+        ]
+    }
+    data = batches_of(by_split | {"valid": [], "test": []}, classifier.tokenizer)
+    for scheme, expected in (("full", {}), ("canonical", {"face cream": "cream"})):
+        made = Classifier.unfinished(classifier.model, data, scheme, str(table))
+        assert made.synonyms == expected
 
 
 # ---- the folder --------------------------------------------------------------------------------

@@ -49,6 +49,8 @@ def test_a_table_from_excel_is_read_as_if_it_were_plain(tmp_path, separator, enc
     assert (second.label, second.name, second.brand) == ("serum", "B&B éclat", "")
     assert first.ingredients == "Water, Oil 1" and second.ingredients == "Water, Oil"
     assert [first.row, second.row] == [0, 1]
+    assert "name from 'Product_Title'" in counts.columns["x"]
+    assert "  x: label from" in str(counts) and "ingredients from 'INCI'" in str(counts)
     *notes_on_encoding, note = counts.notes
     assert "x.csv: 1 rows have fewer cells than the header" in note
     is_old = encoding == "cp1252"
