@@ -389,7 +389,9 @@ def labels_of(metadata: Mapping[str, Any]) -> list[str]:
 def check_version(folder: Path, metadata: Mapping[str, Any]) -> None:
     """ValueError for a classifier that another version of this project wrote."""
     head = metadata.get("head", "pooler")
-    has_all = "label_synonyms" in metadata and BALANCED in str(metadata.get("pool"))
+    weights = (metadata.get("pool") or {}).get("weights", {"": {}})
+    is_balanced = all(BALANCED in of_case for of_case in weights.values())
+    has_all = "label_synonyms" in metadata and is_balanced
     if "head" in metadata and not (has_all and head in HEADS):
         raise ValueError(
             f"{folder} holds a classifier of another version of beautybert (head {head}); train it "

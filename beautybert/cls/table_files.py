@@ -83,7 +83,8 @@ class TableFile:
             self._frame = _read_parquet(self.path)
             return [str(column) for column in self._frame.columns]
         self.encoding = _find_encoding(self.path)
-        self.has_mark = self.encoding == "utf-16" or _starts_with_mark(self.path)
+        with _opened(self.path) as file:  # which is then behind the mark
+            self.has_mark = self.encoding == "utf-16" or file.tell() > 0
         if self._ending in JSON_ENDINGS:
             keys: dict[str, None] = {}
             for found in _json_lines(self.path, self.encoding):
@@ -216,13 +217,6 @@ def _find_encoding(path: Path) -> str:
             return encoding
         break
     raise ValueError(f"{path} is no text; save it as CSV (UTF-8)")
-
-
-def _starts_with_mark(path: Path) -> bool:
-    """Whether a file, unzipped, starts with the byte-order mark of UTF-8."""
-    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rb") as file:
-        return bool(file.read(3) == codecs.BOM_UTF8)
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
