@@ -30,7 +30,7 @@ from beautybert.cls.classifier import PRIORS, Answer, Classifier
 from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.products import INPUTS
 from beautybert.cls.scoring import Score
-from beautybert.cls.table_files import TableFile, encoding_note, listed
+from beautybert.cls.table_files import TableFile, encoding_note, header_key, listed
 from beautybert.training import options
 from beautybert.training.options import option
 
@@ -223,7 +223,11 @@ def open_catalogue(config: PredictConfig, classifier: Classifier) -> Catalogue:
     table = TableFile(config.input)
     if note := encoding_note(table):
         warn(note)
-    given = _trained_columns(Path(config.model), table) | parse_columns(config.columns)
+    asked = parse_columns(config.columns)
+    taken_columns = {header_key(column) for column in asked.values()}
+    trained = _trained_columns(Path(config.model), table)
+    free = {part: name for part, name in trained.items() if header_key(name) not in taken_columns}
+    given = free | asked
     unread_roles = sorted(set(given) - {"label", *INPUTS})
     if unread_roles:
         raise ValueError(f"--columns {unread_roles[0]}=...: predict reads name, ingredients, label")

@@ -967,6 +967,9 @@ def test_columns_that_training_was_given_are_read_in_other_tables_too(tmp_path, 
     assert ask(run, table, tmp_path)["probability"][0] == f"{drops.probabilities[0]:.6g}"
     found = ask(run, table, tmp_path, columns=("name=title",))
     assert found["probability"][0] == f"{stick.probabilities[0]:.6g}"
+    # a column that is now said to hold something else is not read as a name as well
+    found = ask(run, table, tmp_path, columns=("label=bezeichnung",))
+    assert found["probability"][0] == f"{stick.probabilities[0]:.6g}"
 
 
 def test_an_input_that_the_table_has_not_is_said(run, tmp_path, capsys):
