@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import CrossEntropyLoss
@@ -40,11 +41,19 @@ from beautybert.training import (
 from beautybert.training.options import option
 
 SAMPLE = "data/sample/meta_All_Beauty.json.gz"
+DEFAULTS = {  # tiny: for a minute on a CPU (docs/results.md)
+    "tiny": {"batch_tokens": 512, "micro_batch_tokens": 512, "mask_prob": 0.4, "lr": 3e-3},
+    "scratch": {"batch_tokens": 8192, "micro_batch_tokens": 2048, "mask_prob": 0.15, "lr": 1e-3},
+    "checkpoint": {"batch_tokens": 8192, "micro_batch_tokens": 2048, "mask_prob": 0.15, "lr": 1e-4},
+}
 
 
 @dataclass(frozen=True)
 class MlmConfig:
-    """The options of train_mlm.py; a `group` opens a section of --help."""
+    """The options of train_mlm.py; a `group` opens a section of --help.
+
+    What depends on where the weights come from is None until `with_defaults`.
+    """
 
     data: tuple[str, ...] = option(
         (SAMPLE,), "product metadata (.json, .jsonl), .csv or .txt, plain or .gz", group="data"
@@ -67,7 +76,7 @@ class MlmConfig:
     init: str = option("scratch", "checkpoint folder, hub name, or scratch", group="model")
     size: str = option("tiny", "size of a model from scratch", choices=tuple(bert_model.SIZES))
     vocab_size: int = option(
-        4000, "tokens that a model from scratch learns from the data", gt=0, le=1_000_000
+        2000, "tokens that a model from scratch learns from the data", gt=0, le=1_000_000
     )
     add_vocab: int = option(
         0, "words of the data that become tokens of an --init checkpoint", ge=0, le=1_000_000
@@ -78,13 +87,23 @@ class MlmConfig:
     dropout: float | None = option(None, "dropout of hidden states [the model's own]", ge=0, le=1)
 
     batch_tokens: int = option(
-        8192, "tokens of one optimizer step over all ranks", gt=0, le=2_000_000_000, group="batch"
+        None,
+        "tokens of one optimizer step over all ranks [8192, tiny from scratch 512]",
+        gt=0,
+        le=2_000_000_000,
+        group="batch",
     )
     micro_batch_tokens: int = option(
-        2048, "tokens of one forward pass on one rank", gt=0, le=2_000_000_000
+        None,
+        "tokens of one forward pass on one rank [2048, tiny from scratch 512]",
+        gt=0,
+        le=2_000_000_000,
     )
     mask_prob: float = option(
-        0.15, "share of tokens masked in training; validation: 0.15", gt=0, lt=1
+        None,
+        "share of tokens masked in training [0.15, tiny from scratch 0.4]; validation: 0.15",
+        gt=0,
+        lt=1,
     )
     mask_unit: str = option("token", "what is masked together", choices=tuple(token_units.UNITS))
 
@@ -94,7 +113,9 @@ class MlmConfig:
     max_steps: int | None = option(
         None, "optimizer steps; 0: evaluate and export", ge=0, instead_of="epochs"
     )
-    lr: float | None = option(None, "peak learning rate [1e-4, from scratch 1e-3]", gt=0)
+    lr: float = option(
+        None, "peak learning rate [1e-4, from scratch 1e-3, tiny from scratch 3e-3]", gt=0
+    )
     warmup: float = option(0.06, "share of the steps in which the learning rate rises", ge=0, le=1)
     schedule: str = option("linear", "how the learning rate falls", choices=optim.SCHEDULES)
     weight_decay: float = option(0.01, "weight decay of matrices and embeddings", ge=0)
@@ -111,11 +132,21 @@ class MlmConfig:
     eval_interval: int | None = option(
         None, "steps between evaluations [a tenth of the run]; 0: only first and last", ge=0
     )
-    log_interval: int = option(10, "steps between training lines", gt=0)
+    log_interval: int = option(50, "steps between training lines", gt=0)
     save_interval: int = option(500, "steps between checkpoints; 0: only the last", ge=0)
     keep: int = option(2, "number of checkpoints kept", gt=0)
     tensorboard: bool = option(False, "curves for TensorBoard (extra `tensorboard`)")
     profile: bool = option(False, "torch.profiler trace of the fourth to sixth step")
+
+
+def with_defaults(config: MlmConfig) -> MlmConfig:
+    """Fill in what depends on where the weights come from; run.json then has every value."""
+    kind = "checkpoint"
+    if config.init == "scratch":
+        kind = "tiny" if config.size == "tiny" else "scratch"
+    defaults: dict[str, Any] = DEFAULTS[kind]
+    given = {name: value for name, value in asdict(config).items() if value is not None}
+    return replace(config, **{**defaults, **given})
 
 
 def conflicts(config: MlmConfig, world_size: int) -> list[str]:
@@ -148,6 +179,7 @@ class Progress:
 @distributed.entry_point(oom_hint="lower --micro-batch-tokens or add --gradient-checkpointing")
 def main(config: MlmConfig) -> dict:
     """Train as `config` says; returns the final progress."""
+    config = with_defaults(config)
     ranks = distributed.Ranks.from_environment()
     options.raise_problems(options.out_of_range(config) + conflicts(config, ranks.world_size))
     amp = precision.Amp(config.amp, ranks.device)
@@ -198,8 +230,7 @@ def main(config: MlmConfig) -> dict:
 
     # ==== optimizer ===========================================================================
     ranks.init_process_group()  # only now: building the cache may outlast a collective's timeout
-    peak_lr = config.lr or (1e-3 if checkpoint is None else 1e-4)
-    optimizer = optim.make_optimizer(model, peak_lr, config.weight_decay)
+    optimizer = optim.make_optimizer(model, config.lr, config.weight_decay)
     scaler = amp.grad_scaler()
     guard = precision.FiniteGuard(optimizer, scaler)
     criterion = CrossEntropyLoss(reduction="sum")
@@ -240,7 +271,7 @@ def main(config: MlmConfig) -> dict:
             local_tokens = sum(batch.num_tokens for batch in micro_batches)
             sums = ranks.sum_counts(local_targets, local_tokens, len(signals))  # on the CPU
             num_targets, num_tokens, stop = sums  # stop: a signal has reached any rank
-            lr = optim.learning_rate(step, total_steps, peak_lr, config.warmup, config.schedule)
+            lr = optim.learning_rate(step, total_steps, config.lr, config.warmup, config.schedule)
             optim.set_learning_rate(optimizer, lr)
 
             # The loss of a step is the sum over all its targets / their number, however the batch

@@ -32,6 +32,16 @@ import sample_formulas as tables
 
 SEED = 7
 SAMPLE = Path(__file__).resolve().parent / "sample"
+SAMPLE_PRODUCTS = 1300
+SAMPLE_TYPES = (  # of these products: few enough for a tiny model to learn in a minute
+    "Perfume",
+    "Moisturizers",
+    "Face Serums",
+    "Face Wash & Cleansers",
+    "Shampoo",
+    "Lipstick",
+)
+BRIEF = 0.95  # share of these products that are described in a few sentences
 SHOP_ROWS = 2000
 SHOP_LABELS = {  # of --shop, and the product type of each
     "hair wash": "Shampoo",
@@ -162,7 +172,7 @@ FORMULAS = {
 }
 SCENTS = [[split(part, ",") for part in line.split("|")] for line in read_lines(tables.SCENTS)]
 TYPES = read_types()
-META_TYPES = [TYPES[category] for category in list(TYPES) * 2 + tables.COMMON * 3]
+META_TYPES = list(TYPES) * 2 + tables.COMMON * 3
 LINE_STARTS = read_words(tables.LINE_STARTS)
 LINE_ENDS = read_words(tables.LINE_ENDS)
 SHADE_STARTS = read_words(tables.SHADE_STARTS)
@@ -170,9 +180,9 @@ SHADE_ENDS = read_words(tables.SHADE_ENDS)
 BRANDS = [first + last for last in tables.BRAND_ENDINGS for first in read_words(tables.BRANDS)]
 
 
-def draw_product(rng, brands, category=None):
+def draw_product(rng, brands, category):
     """One product: its type, brand, name parts, and the phrases that belong to them."""
-    type_ = TYPES[category] if category else pick(rng, META_TYPES)
+    type_ = TYPES[category]
     noun = pick(rng, type_.nouns)
     small = noun.lower()
     forms = [pair for pair in type_.forms if pair[0][:4] not in small]  # no "creamy face cream"
@@ -397,12 +407,18 @@ def describe(rng, p):
     return [opening, closing] if shape > 0.92 else [f"{opening} {closing}"]
 
 
-def product_record(rng, brands):
-    """One product as a dict with the keys, their order and types of UCSD's meta_All_Beauty.json."""
-    p = draw_product(rng, brands)
+def product_record(rng, brands, categories, brief):
+    """One product as a dict with the keys, their order and types of UCSD's meta_All_Beauty.json.
+
+    brief: the share of products whose description is a few sentences. The others have one as often
+    as in the real file, of 30 to 150 words.
+    """
+    p = draw_product(rng, brands, pick(rng, categories))
     asin = f"B{rng.getrandbits(36):09X}"
     chance = rng.random()
     description = describe(rng, p) if rng.random() < 0.44 else []
+    if rng.random() < brief:
+        description = [opening_text(rng, p)]
     untitled = chance < (0.01 if description else 0.002)
     title = "" if untitled else title_of(rng, p)
     # rank and price are strings where filled; the real file has [] and "" where they are not
@@ -433,23 +449,23 @@ def product_record(rng, brands):
     }
 
 
-def product_lines(count, seed, brands):
+def product_lines(count, seed, brands, categories, brief):
     """Yield `count` JSON lines; about four in a thousand repeat the one before."""
     rng = random.Random(seed)
     encode = json.JSONEncoder(ensure_ascii=False).encode
     line = ""
     for _ in range(count):
         if not line or rng.random() > 0.004:
-            line = encode(product_record(rng, brands)) + "\n"
+            line = encode(product_record(rng, brands, categories, brief)) + "\n"
         yield line
 
 
-def write_products(path, count, seed, brands, level):
+def write_products(path, count, seed, brands, level, categories=META_TYPES, brief=0.0):
     """Write `count` products as JSON lines, gzipped if the path ends in .gz.
 
     The gzip header has no name and no time, so that the same rows give the same bytes.
     """
-    lines = product_lines(count, seed, brands)
+    lines = product_lines(count, seed, brands, categories, brief)
     with open(path, "wb") as raw:
         out = raw
         if str(path).endswith(".gz"):
@@ -647,7 +663,7 @@ def write_csv(path, header, rows, encoding, line_end):
     path.write_bytes(buffer.getvalue().encode(encoding))
 
 
-def write_sample(folder=SAMPLE, seed=SEED, products=2000):
+def write_sample(folder=SAMPLE, seed=SEED, products=SAMPLE_PRODUCTS):
     """Write the three files and print path, rows, bytes and sha256 of each."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
@@ -657,7 +673,8 @@ def write_sample(folder=SAMPLE, seed=SEED, products=2000):
     meta_path = folder / "meta_All_Beauty.json.gz"
     cosmetics_path = folder / "cosmetics.csv"
     sephora_path = folder / "sephora_website_dataset.csv"
-    write_products(meta_path, products, seed, brands, level=9)
+    kinds = {"categories": SAMPLE_TYPES, "brief": BRIEF}
+    write_products(meta_path, products, seed, brands[:12], level=9, **kinds)
     write_csv(cosmetics_path, tables.COSMETICS_HEADER, cosmetics, "utf-8-sig", "\r\n")
     write_csv(sephora_path, tables.SEPHORA_HEADER, sephora, "utf-8", "\n")
     counts = {meta_path: products, cosmetics_path: len(cosmetics), sephora_path: len(sephora)}

@@ -131,6 +131,7 @@ def config(checkpoint, texts, tmp_path) -> train_mlm.MlmConfig:
         batch_tokens=512,
         micro_batch_tokens=128,
         max_length=64,
+        mask_prob=0.15,
         lr=1e-3,
         log_interval=1,
         amp="none",

@@ -82,7 +82,9 @@ def test_every_edit_of_the_page_is_tested_here():
 
 
 def test_an_inverse_square_root_schedule(edited):
-    _, rows, _ = edited("inverse-sqrt", "mlm", "--schedule", "inverse-sqrt", "--warmup", 0.3)
+    _, rows, _ = edited(
+        "inverse-sqrt", "mlm", "--schedule", "inverse-sqrt", "--lr", 1e-3, "--warmup", 0.3
+    )
     assert [row["lr"] for row in rows] == pytest.approx([1e-3 / step**0.5 for step in (1, 2, 3)])
 
 

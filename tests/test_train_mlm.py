@@ -59,6 +59,21 @@ def batches_of(config: train_mlm.MlmConfig) -> MlmBatches:
     )
 
 
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ({"init": "scratch"}, (512, 512, 0.4, 3e-3)),
+        ({"init": "scratch", "size": "base"}, (8192, 2048, 0.15, 1e-3)),
+        ({"init": "folder"}, (8192, 2048, 0.15, 1e-4)),
+        ({"init": "folder", "mask_prob": 0.3, "lr": 5e-4}, (8192, 2048, 0.3, 5e-4)),
+    ],
+)
+def test_defaults_depend_on_where_the_weights_come_from(given, expected):
+    filled = train_mlm.with_defaults(train_mlm.MlmConfig(**given))
+    values = (filled.batch_tokens, filled.micro_batch_tokens, filled.mask_prob, filled.lr)
+    assert values == expected
+
+
 def moments_after(config: train_mlm.MlmConfig, step: int) -> dict[str, torch.Tensor]:
     """AdamW's first moments in the checkpoint of a step; after one step 0.1 x the gradient."""
     _, optimizer_state, _ = read_checkpoint(Path(config.out) / "checkpoints" / f"step-{step:08d}")

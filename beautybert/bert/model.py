@@ -10,6 +10,7 @@ vocabulary, M targets, C classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -125,8 +126,13 @@ SIZES = {
 
 
 def config_of_size(name: str, vocab_size: int, max_position_embeddings: int = 512) -> BertConfig:
-    """The BERT of one of the published `SIZES`."""
+    """The BERT of one of the published `SIZES`.
+
+    Narrower ones start with larger weights, wider ones with smaller, so that a layer's output is to
+    its input as in the BERT of 768 for which 0.02 was chosen. Tiny has no dropout: it underfits.
+    """
     layers, hidden = SIZES[name]
+    dropout = 0.0 if name == "tiny" else 0.1
     return BertConfig(
         vocab_size=vocab_size,
         hidden_size=hidden,
@@ -134,6 +140,9 @@ def config_of_size(name: str, vocab_size: int, max_position_embeddings: int = 51
         num_attention_heads=hidden // 64,
         intermediate_size=4 * hidden,
         max_position_embeddings=max_position_embeddings,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        initializer_range=0.02 * math.sqrt(768 / hidden),
     )
 
 
@@ -406,7 +415,9 @@ def mean_of_documents(hidden: Tensor, lengths: PackedLengths) -> Tensor:
 def init_weights(model: nn.Module, config: BertConfig) -> None:
     """BERT's initialisation: matrices and embeddings from N(0, initializer_range), biases 0.
 
-    Layer norms keep torch's 1 and 0.
+    Layer norms keep torch's 1 and 0. Other than BERT's, position embeddings start as waves of the
+    same size (`sinusoids`) and are trained from there: random ones take far more steps until a
+    token finds its neighbours (docs/results.md).
     """
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
@@ -415,6 +426,21 @@ def init_weights(model: nn.Module, config: BertConfig) -> None:
             nn.init.zeros_(module.bias)
         if isinstance(module, nn.Embedding) and module.padding_idx is not None:
             nn.init.zeros_(module.weight[module.padding_idx])
+    for module in model.modules():
+        if isinstance(module, BertEmbeddings):
+            waves = sinusoids(*module.position_embeddings.weight.shape)
+            module.position_embeddings.weight.data = waves * config.initializer_range
+
+
+def sinusoids(positions: int, hidden_size: int) -> Tensor:
+    """(positions, D): sines and cosines of falling frequency, with a mean square of 1.
+
+    Vaswani et al. 2017, arXiv:1706.03762, section 3.5, times the square root of 2.
+    """
+    frequencies = 10_000.0 ** (-torch.arange(0, hidden_size, 2) / hidden_size)  # (D / 2,)
+    angles = torch.arange(positions)[:, None] * frequencies  # (positions, D / 2)
+    waves = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
+    return math.sqrt(2) * waves[:, :hidden_size]
 
 
 def encode_padded(bert: BertModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

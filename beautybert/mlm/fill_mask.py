@@ -82,10 +82,16 @@ class Prompt:
     position: int
     target_id: int
 
-    def text(self, tokenizer: Tokenizer) -> str:
-        """The text, and the word behind the mask: "... with [MASK] acid ...  (hyaluronic)"."""
-        text = tokenizer.decode(self.ids[1:-1], skip_special_tokens=False)
-        return f"{text}  ({tokenizer.id_to_token(self.target_id)})"
+    def text(self, tokenizer: Tokenizer, context: int = 14) -> str:
+        """What is around the mask, and its word: "... with [MASK] acid ...  (hyaluronic)".
+
+        Up to `context` tokens on either side; the model sees the whole text.
+        """
+        start = max(1, self.position - context)
+        end = min(len(self.ids) - 1, self.position + context + 1)
+        text = tokenizer.decode(self.ids[start:end], skip_special_tokens=False)
+        before, after = "... " * (start > 1), " ..." * (end < len(self.ids) - 1)
+        return f"{before}{text}{after}  ({tokenizer.id_to_token(self.target_id)})"
 
 
 def choose_prompts(
@@ -94,12 +100,8 @@ def choose_prompts(
     tokenizer: Tokenizer,
     seed: int,
     count: int = 5,
-    context: int = 14,
 ) -> list[Prompt]:
-    """Up to `count` texts with one word masked: a single token of at least four letters.
-
-    With up to `context` tokens on either side.
-    """
+    """Up to `count` texts with one word masked: a single token of at least four letters."""
     special = special_ids(tokenizer)
     rng = generator_of(seed, PROMPTS)
     prompts: list[Prompt] = []
@@ -111,10 +113,9 @@ def choose_prompts(
         if length < 10 or not words:
             continue
         masked = int(rng.choice(words))
-        left = max(0, masked - context)
-        before, after = ids[left:masked], ids[masked + 1 : masked + 1 + context]
+        before, after = ids[:masked], ids[masked + 1 :]
         prompt_ids = [special["[CLS]"], *before, special["[MASK]"], *after, special["[SEP]"]]
-        prompts.append(Prompt(prompt_ids, masked - left + 1, ids[masked]))
+        prompts.append(Prompt(prompt_ids, masked + 1, ids[masked]))
         if len(prompts) == count:
             break
     return prompts

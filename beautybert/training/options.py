@@ -328,7 +328,7 @@ def _read_file(config_class: type, hints: dict[str, Any], path: str) -> dict[str
 def _wrong_value(value: Any, hint: Any, field: dataclasses.Field) -> str | None:
     """What is wrong with a value from a JSON file; None if nothing is."""
     base = _base_type(hint)
-    if value is None and base is not hint:
+    if value is None and (base is not hint or field.default is None):
         return None
     if typing.get_origin(base) is tuple:
         is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)

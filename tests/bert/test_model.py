@@ -374,11 +374,21 @@ def test_a_vocabulary_padded_inside_the_product_changes_neither_logits_nor_gradi
 # ---- new weights, and configs ------------------------------------------------------------------
 
 
-def test_initialisation_is_berts():
+def test_initialisation_is_berts_but_for_positions():
     torch.manual_seed(0)
-    model = BertForMaskedLM(config_of_size("mini", vocab_size=5000))
+    config = config_of_size("mini", vocab_size=5000)
+    model = BertForMaskedLM(config)
     weight = model.bert.encoder.layer[0].intermediate["dense"].weight
-    assert abs(weight.std() - 0.02) < 5e-4
+    assert abs(weight.std() - config.initializer_range) < 5e-4
+    assert config_of_size("base", vocab_size=5000).initializer_range == 0.02
+    positions = model.bert.embeddings.position_embeddings.weight
+    assert positions.requires_grad
+    root_mean_square = positions.detach().square().mean().sqrt()
+    torch.testing.assert_close(root_mean_square, torch.tensor(config.initializer_range))
+    # what two positions have in common depends on their distance alone
+    products = positions.detach().double() @ positions.detach().double().T
+    torch.testing.assert_close(products[3, 8], products[203, 208], rtol=1e-4, atol=1e-6)
+    assert products[3, 4] > products[3, 8] > products[3, 40]
     assert (model.bert.embeddings.word_embeddings.weight[0] == 0).all()
     for name, p in model.named_parameters():
         if name.endswith("LayerNorm.weight"):
