@@ -41,6 +41,7 @@ from beautybert.cls import (
 from beautybert.training import (
     checkpoints,
     distributed,
+    hardware,
     metrics,
     optim,
     options,
@@ -101,18 +102,17 @@ class ClsConfig:
     clip: float = option(1.0, "largest gradient norm; 0: no clipping", ge=0)
     label_smoothing: float = option(0.1, "share of a target spread over all labels", ge=0, le=1)
     amp: str = option("auto", "mixed precision in training", choices=precision.AMP_MODES)
+    threads: int = option(0, "CPU threads; 0: by the model's size", ge=0, le=1024)
     seed: int = option(0, "seed of order, dropout and new weights", ge=0)
 
     out: str = option(
         "runs/cls", "run folder, new or empty unless --resume", group="evaluation and output"
     )
     resume: bool = option(False, "continue from the newest complete checkpoint in --out")
-    select_by: str = option(
-        "loss", "validation score that picks the weights", choices=("loss", "accuracy", "macro_f1")
-    )
+    select_by: str = option("loss", "what picks the weights", choices=metrics.CLASSIFICATION_SCORES)
     baseline: bool = option(True, "compare with LinearSVC on TF-IDF at the end")
     eval_interval: int = option(0, "steps between evaluations; 0: once an epoch", ge=0)
-    log_interval: int = option(10, "steps between training lines", gt=0)
+    log_interval: int = option(20, "steps between training lines", gt=0)
     save_interval: int = option(500, "steps between checkpoints; 0: only the last", ge=0)
     keep: int = option(1, "number of checkpoints kept", gt=0)
     tensorboard: bool = option(False, "curves for TensorBoard (extra `tensorboard`)")
@@ -182,6 +182,7 @@ def main(config: ClsConfig) -> dict:
     model, load_report = finetuning.start(checkpoint, bert_config, data.labels, config.head)
     model.to(ranks.device).train()
     answering = classifier.Classifier.unfinished(model, data, config.labels, config.label_table)
+    hardware.set_threads(config.threads, model, out, config.resume)
     ranks.print0(load_report, bert_model.describe(model, ranks.device, amp.dtype))
 
     # ==== optimizer ===========================================================================
@@ -216,7 +217,7 @@ def main(config: ClsConfig) -> dict:
         progress.valid = evaluate(model, data, ranks, progress.step)
         log.validation(progress.valid)
         keep_best(progress, config.select_by, answering, out, ranks)
-    log.start_clock(progress.tokens)
+    log.start_clock(progress.tokens, bert_model.flops_per_token(model), amp.dtype)
     with distributed.deferred_signals() as signals, log.profiler(config.profile) as profiler:
         for step in range(progress.step + 1, total_steps + 1):
             # ---- one optimizer step: micro-batches -> gradients -> update --------------------
@@ -288,8 +289,8 @@ def main(config: ClsConfig) -> dict:
     facts = {"best": progress.best, "labels": config.labels, "split": config.split}
     result = report.judge(data, finished, logits["test"], facts, config.baseline)
     log.test(progress.step, result.scores)
-    log.info(report.write(out, data, result))
-    log.finish()
+    log.results(report.write(out, data, result))
+    log.finish(config.data, next_command=report.command(out, data))
     return result.scores
 
 

@@ -15,6 +15,7 @@ Letters: N tokens in a micro-batch, M masked targets, V vocabulary.
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from beautybert.mlm import added_tokens, batches, corpus, fill_mask, token_cache
 from beautybert.training import (
     checkpoints,
     distributed,
+    hardware,
     metrics,
     optim,
     options,
@@ -87,23 +89,13 @@ class MlmConfig:
     dropout: float | None = option(None, "dropout of hidden states [the model's own]", ge=0, le=1)
 
     batch_tokens: int = option(
-        None,
-        "tokens of one optimizer step over all ranks [8192, tiny from scratch 512]",
-        gt=0,
-        le=2_000_000_000,
-        group="batch",
+        None, "tokens of a step over all ranks [8192, tiny 512]", gt=0, le=10**9, group="batch"
     )
     micro_batch_tokens: int = option(
-        None,
-        "tokens of one forward pass on one rank [2048, tiny from scratch 512]",
-        gt=0,
-        le=2_000_000_000,
+        None, "tokens of one forward pass on one rank [2048, tiny 512]", gt=0, le=10**9
     )
     mask_prob: float = option(
-        None,
-        "share of tokens masked in training [0.15, tiny from scratch 0.4]; validation: 0.15",
-        gt=0,
-        lt=1,
+        None, "share of tokens masked in training [0.15, tiny 0.4]; validation: 0.15", gt=0, lt=1
     )
     mask_unit: str = option("token", "what is masked together", choices=tuple(token_units.UNITS))
 
@@ -113,9 +105,7 @@ class MlmConfig:
     max_steps: int | None = option(
         None, "optimizer steps; 0: evaluate and export", ge=0, instead_of="epochs"
     )
-    lr: float = option(
-        None, "peak learning rate [1e-4, from scratch 1e-3, tiny from scratch 3e-3]", gt=0
-    )
+    lr: float = option(None, "peak learning rate [1e-4, from scratch 1e-3, tiny 3e-3]", gt=0)
     warmup: float = option(0.06, "share of the steps in which the learning rate rises", ge=0, le=1)
     schedule: str = option("linear", "how the learning rate falls", choices=optim.SCHEDULES)
     weight_decay: float = option(0.01, "weight decay of matrices and embeddings", ge=0)
@@ -123,6 +113,7 @@ class MlmConfig:
     amp: str = option("auto", "mixed precision", choices=precision.AMP_MODES)
     compile: bool = option(False, "torch.compile, with micro-batches padded to one size")
     gradient_checkpointing: bool = option(False, "less memory for about a third more time")
+    threads: int = option(0, "CPU threads; 0: by the model's size", ge=0, le=1024)
     seed: int = option(0, "seed of split, order, masks, dropout and new weights", ge=0)
 
     out: str = option(
@@ -226,6 +217,7 @@ def main(config: MlmConfig) -> dict:
     added_tokens.initialize_embeddings(model, base_tokenizer, tokenizer)  # V grows
     model.bert.encoder.gradient_checkpointing = config.gradient_checkpointing
     model.to(ranks.device).train()
+    hardware.set_threads(config.threads, model, out, config.resume)
     ranks.print0(load_report, bert_model.describe(model, ranks.device, amp.dtype))
 
     # ==== optimizer ===========================================================================
@@ -261,7 +253,7 @@ def main(config: MlmConfig) -> dict:
     if is_stale and (progress.step == 0 or progress.step >= total_steps):
         progress.valid = evaluate(model, data, amp, ranks, progress.step)
         log.validation(progress.valid)
-    log.start_clock(progress.tokens)
+    log.start_clock(progress.tokens, bert_model.flops_per_token(model), amp.dtype)
     with distributed.deferred_signals() as signals, log.profiler(config.profile) as profiler:
         for step in range(progress.step + 1, total_steps + 1):
             # ---- one optimizer step: micro-batches -> gradients -> update --------------------
@@ -323,8 +315,8 @@ def main(config: MlmConfig) -> dict:
     # ==== export ==============================================================================
     if ranks.is_main:
         pretrained.save(out, model)
-        log.info(fill_mask.save_after(out, model, prompts, tokenizer), log.validation_losses())
-    log.finish()
+        log.results(fill_mask.save_after(out, model, prompts, tokenizer), log.validation_losses())
+    log.finish(config.data, next_command=f"python train_cls.py --init {shlex.quote(config.out)}")
     return asdict(progress)
 
 

@@ -455,6 +455,20 @@ def encode_padded(bert: BertModel, input_ids: Tensor, attention_mask: Tensor) ->
     return hidden.new_zeros(*input_ids.shape, hidden.shape[-1]).index_put((real,), hidden)
 
 
+def num_parameters(model: nn.Module) -> int:
+    """The number of weights that are trained."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def flops_per_token(model: BertForMaskedLM | BertForSequenceClassification) -> int:
+    """Floating-point operations of a training step for each token: 6 x the encoder's weights.
+
+    Kaplan et al. 2020, arXiv:2001.08361, section 2.1. The scores of attention and the heads, which
+    see few of the tokens, are left out: a few per cent.
+    """
+    return 6 * num_parameters(model.bert.encoder)
+
+
 def describe(
     model: BertForMaskedLM | BertForSequenceClassification,
     device: torch.device,
@@ -462,11 +476,15 @@ def describe(
 ) -> str:
     """Size and way of computing of a model, for people; `dtype` is autocast's, None for fp32."""
     config = model.config
-    parameters = sum(p.numel() for p in model.parameters())
+    parameters = num_parameters(model)
+    threads = torch.get_num_threads()
+    place = str(device)
+    if device.type == "cpu":
+        place += f" with {threads} thread{'s' * (threads > 1)}"
     precision = str(dtype or torch.float32).removeprefix("torch.")
     head = f"head {model.head}, " if isinstance(model, BertForSequenceClassification) else ""
     return (
         f"model: {parameters:,} parameters, {config.num_hidden_layers} layers of "
-        f"{config.hidden_size}, {head}vocabulary {config.vocab_size:,}, on {device} in "
+        f"{config.hidden_size}, {head}vocabulary {config.vocab_size:,}, on {place} in "
         f"{precision}, attention by {backend_name(device, dtype, config.head_size)}"
     )

@@ -150,8 +150,7 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
     test, labels = data.by_split["test"], data.labels
     text = json.dumps(report.scores, indent=1, ensure_ascii=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-    command = f"python -m beautybert.predict {shlex.quote(str(folder))} {_example_flags(test[0])}"
-    card = model_card(report.scores, labels, command)
+    card = model_card(report.scores, labels, command(folder, data))
     (folder / "README.md").write_text(card, encoding="utf-8")
     rows: list[tuple] = [
         ("source", "row", "name", "ingredients", "label", "prediction", "probability")
@@ -190,13 +189,17 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
     write_csv(folder / "predictions_by_input.csv", by_input)
     table = pd.DataFrame(confusion.numpy(), index=labels, columns=labels)
     table.rename_axis("label \\ prediction").to_csv(folder / "confusion.csv")
-    plots.plot_confusion(folder, confusion.numpy(), labels)
-    lines = [scores_text(report.scores, len(labels)), *shown[:10]]
     best_step = report.scores["best"]["step"]
-    lines.append(f"weights are those of step {best_step}")
     if best_step:
-        lines.append(f"try: {command}")
-    return "\n".join(lines)
+        plots.plot_confusion(folder, confusion.numpy(), labels)
+    weights = f"weights are those of step {best_step}"
+    return "\n".join([scores_text(report.scores, len(labels)), *shown[:10], weights])
+
+
+def command(folder: Path, data: ClsBatches) -> str:
+    """One that asks the model in `folder` for a product of the test split, for a shell."""
+    product = data.by_split["test"][0]
+    return f"python -m beautybert.predict {shlex.quote(str(folder))} {_example_flags(product)}"
 
 
 def _example_flags(product: Product) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+MOST_NUMBERED = 40  # labels up to which the picture of confusion has numbers
 STYLES: dict[str, dict[str, Any]] = {
     "train": {"linewidth": 0.8, "alpha": 0.7},
     "valid": {"marker": "o", "markersize": 4},
@@ -18,10 +19,14 @@ STYLES: dict[str, dict[str, Any]] = {
 
 
 def plot_losses(folder: Path) -> Path | None:
-    """Draw the losses of metrics.jsonl into loss.png; None without matplotlib."""
+    """Draw the losses of metrics.jsonl, and validation accuracy, into loss.png.
+
+    None without matplotlib.
+    """
     if importlib.util.find_spec("matplotlib") is None:
         return None
     from matplotlib.figure import Figure  # no pyplot: it would choose a window system
+    from matplotlib.ticker import PercentFormatter
 
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
@@ -31,9 +36,23 @@ def plot_losses(folder: Path) -> Path | None:
         points = [(row["step"], row["loss"]) for row in rows if row["split"] == split]
         if points:
             steps, losses = zip(*points, strict=True)
-            axes.plot(steps, losses, label=split, **style)
+            axes.plot(steps, losses, label=f"{split} loss", **style)
+    valid = [row for row in rows if row["split"] == "valid" and "accuracy" in row]
+    if valid:
+        right = axes.twinx()
+        right.set(ylabel="valid accuracy", ylim=(0, 1))
+        right.yaxis.set_major_formatter(PercentFormatter(1))
+        points = [(row["step"], row["accuracy"]) for row in valid]
+        right.plot(
+            *zip(*points, strict=True), label="valid accuracy", color="tab:green", linestyle="--"
+        )
+        last = valid[-1]
+        axes.set_title(
+            f"{folder.name}: validation loss {last['loss']:.2f}, accuracy {last['accuracy']:.1%} "
+            f"after {last['step']:,} steps"
+        )
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=3)
     figure.savefig(folder / "loss.png", dpi=120)
     return folder / "loss.png"
 
@@ -41,23 +60,36 @@ def plot_losses(folder: Path) -> Path | None:
 def plot_confusion(folder: Path, confusion: np.ndarray, labels: Sequence[str]) -> Path | None:
     """Draw counts (C, C), a row a label and a column a prediction, into confusion.png.
 
-    Each row is drawn as shares. None without matplotlib.
+    Each row is drawn as shares, with its counts if there are few labels. None without matplotlib.
     """
     if importlib.util.find_spec("matplotlib") is None:
         return None
     from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
 
     inches = max(6.0, 0.16 * len(labels) + 3)
     figure = Figure(figsize=(inches, inches), layout="constrained")
     axes = figure.add_subplot(xlabel="prediction", ylabel="label")
     counts = confusion.sum(1)  # (C,)
-    axes.imshow(confusion / counts[:, None].clip(min=1), cmap="Blues", vmin=0, vmax=1)
+    shares = confusion / counts[:, None].clip(min=1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, format=PercentFormatter(1))
+    bar.set_label("share of the products of a label that got the prediction")
     names = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True)]
     size = 9 if len(labels) < 40 else 6
     plain: dict[str, Any] = {"fontsize": size, "parse_math": False}  # a label may have dollar signs
     axes.set_xticks(range(len(labels)), labels, rotation=90, **plain)
     axes.set_yticks(range(len(labels)), names, **plain)
-    axes.set_title(f"predictions of the {int(counts.sum()):,} test lists, as shares of each label")
+    if len(labels) <= MOST_NUMBERED:
+        for (row, column), count in np.ndenumerate(confusion):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            text = f"{count}" if count else ""
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+    accuracy = confusion.trace() / max(counts.sum(), 1)
+    axes.set_title(
+        f"{int(counts.sum()):,} answers on test products, {accuracy:.1%} right\n"
+        "in brackets a label's products"
+    )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # labels of other scripts are boxes
         figure.savefig(folder / "confusion.png", dpi=130)

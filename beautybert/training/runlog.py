@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from beautybert.training import hardware
 from beautybert.training.checkpoints import list_checkpoints
 from beautybert.training.distributed import Ranks
 from beautybert.training.options import changed_options
@@ -35,6 +36,7 @@ FORMATS = {
     "targets": ",",
 }
 TEST_SCORES = ("loss", "accuracy", "top3", "macro_f1", "ece")
+SAMPLE_NOTE = "trained on the generated sample in data/sample/: no product in it is real"
 LIBRARIES = ("beautybert", "torch", "tokenizers", "safetensors", "numpy", "pandas")
 
 
@@ -105,10 +107,11 @@ class RunLog:
     def write_run_json(self, config: dict[str, Any], data: dict[str, Any]) -> None:
         """Write run.json: options, data, versions, device.
 
-        Prints the options that differ from those of an earlier start.
+        Prints the options that differ from those of an earlier start. `threads` is what is used.
         """
         if not self.ranks.is_main:
             return
+        config = {**config, "threads": torch.get_num_threads()}
         path = self.folder / "run.json"
         for changed in changed_options(config, path):
             self.info(f"  other than before: {changed}")
@@ -130,11 +133,20 @@ class RunLog:
 
     # ---- the clock -----------------------------------------------------------------------------
 
-    def start_clock(self, tokens_seen: int) -> None:
-        """Count time and tokens from here on."""
+    def start_clock(
+        self, tokens_seen: int, flops_per_token: float = 0.0, dtype: torch.dtype | None = None
+    ) -> None:
+        """Count time and tokens from here on.
+
+        flops_per_token, and the dtype of autocast: for the share of the GPUs' peak that is used.
+        """
         self.began = time.perf_counter()
         self.clock = self.began
+        self.training_seconds = 0.0
+        self.first_tokens = tokens_seen
         self.tokens_at_log = tokens_seen
+        peak = hardware.peak_flops(self.ranks.device, dtype)
+        self.mfu_per_speed = flops_per_token / (peak * self.ranks.world_size) if peak else 0.0
 
     @contextmanager
     def clock_stopped(self) -> Iterator[None]:
@@ -156,12 +168,20 @@ class RunLog:
     ) -> None:
         """Write and show a training step. loss: nats a target.
 
+        With the peak memory of rank 0 and, on a GPU whose peak is known, the share of that peak
+        (MFU; Chowdhery et al. 2022, arXiv:2204.02311, appendix B): FLOPs a token x tokens/s / peak.
         more: further numbers for metrics.jsonl and TensorBoard.
         """
         now = time.perf_counter()  # what waits for the GPU from here on counts for the next line
         speed = (tokens_seen - self.tokens_at_log) / (now - self.clock)
+        self.training_seconds += now - self.clock
         self.clock = now
         self.tokens_at_log = tokens_seen
+        memory = hardware.peak_memory(self.ranks.device) / 2**20
+        shown = f"loss {loss.item():.4f}  lr {lr:.2e}  {speed:,.0f} tokens/s  {memory:,.0f} MiB"
+        if self.mfu_per_speed:
+            more["mfu"] = round(speed * self.mfu_per_speed, 4)
+            shown += f"  MFU {more['mfu']:.1%}"
         self.write(
             step,
             "train",
@@ -170,9 +190,10 @@ class RunLog:
             grad_norm=grad_norm.item(),
             tokens=tokens_seen,
             tokens_per_second=round(speed, 1),
+            peak_memory_mib=round(memory, 1),
             **more,
         )
-        self.show_progress(step, f"loss {loss.item():.4f}  lr {lr:.2e}  {speed:,.0f} tokens/s")
+        self.show_progress(step, shown)
 
     def validation(self, metrics: dict[str, float]) -> None:
         """Write and show an evaluation: `metrics` with its "step".
@@ -236,21 +257,53 @@ class RunLog:
 
     def validation_losses(self) -> str:
         """The first, last and lowest validation loss of metrics.jsonl, for people."""
-        losses = read_losses(self.folder, "valid")
-        if not losses:
+        rows = read_metrics(self.folder, "valid")
+        if not rows:
             return "metrics.jsonl has no validation loss"
+        losses = [row["loss"] for row in rows]
         return (
             f"validation loss: {losses[0]:.4f} at the start, {losses[-1]:.4f} at the end, "
-            f"{min(losses):.4f} at best"
+            f"{min(losses):.4f} at best; {rows[-1]['accuracy']:.1%} of the masked tokens right"
         )
 
-    def finish(self) -> None:
-        """Close, draw the losses, and say where everything is."""
+    def results(self, *lines: object) -> None:
+        """Print what was learned, or that nothing was."""
+        if self.total_steps:
+            self.info(*lines)
+        else:
+            self.info("not trained (0 steps): what is new in the model is random")
+
+    def finish(self, data: Sequence[str], next_command: str) -> None:
+        """Close, draw the losses, and say what the run took and left.
+
+        data: the files that it read. next_command: what to type now, after training.
+        """
         self.close()
-        if self.ranks.is_main:
-            plot = plot_losses(self.folder)
-            picture = f", the losses in {plot}" if plot else ""
-            self.info(f"model and logs are in {self.folder}{picture}")
+        if not self.ranks.is_main:
+            return
+        picture = plot_losses(self.folder) if self.total_steps else None
+        if self.training_seconds:
+            self.info(self._effort())
+        left = f"model and logs are in {self.folder}, {_mib(self.folder)}"
+        checkpoints = self.folder / "checkpoints"
+        if checkpoints.exists():
+            left += f" ({_mib(checkpoints)} of it in checkpoints/, which may go)"
+        self.info(left + (f", the losses in {picture}" if picture else ""))
+        if self.total_steps:
+            if is_sample(data):
+                self.info(SAMPLE_NOTE)
+            self.info(f"next: {next_command}")
+
+    def _effort(self) -> str:
+        """Steps, time and speed of this start, evaluations left out, and memory; for people."""
+        tokens = self.tokens_at_log - self.first_tokens
+        steps = self.total_steps - self.start_step
+        memory = hardware.peak_memory(self.ranks.device)
+        return (
+            f"{steps:,} steps, {tokens:,} tokens in {tqdm.format_interval(self.training_seconds)} "
+            f"of training, {tokens / self.training_seconds:,.0f} tokens/s, at most "
+            f"{memory / 2**20:,.0f} MiB of {'GPU ' * (self.ranks.device.type == 'cuda')}memory"
+        )
 
     def close(self) -> None:
         """Close files and bar."""
@@ -261,17 +314,28 @@ class RunLog:
                 self.board.close()
 
 
+def is_sample(data: Sequence[str]) -> bool:
+    """Whether any of the files is of the generated sample, data/sample/."""
+    return any(Path(path).resolve().parent.parts[-2:] == ("data", "sample") for path in data)
+
+
+def _mib(folder: Path) -> str:
+    """The size of what is in a folder."""
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return f"{size / 2**20:,.1f} MiB"
+
+
 def _library_versions() -> dict[str, str]:
     """The version of each of `LIBRARIES` that is imported."""
     loaded = [name for name in LIBRARIES if name in sys.modules]
     return {name: sys.modules[name].__version__ for name in loaded}
 
 
-def read_losses(folder: Path, split: str) -> list[float]:
-    """The losses of a split in metrics.jsonl, in order of steps."""
+def read_metrics(folder: Path, split: str) -> list[dict[str, Any]]:
+    """The lines of a split in metrics.jsonl, in order of steps."""
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    return [row["loss"] for row in rows if row["split"] == split]
+    return [row for row in rows if row["split"] == split]
 
 
 def truncate_metrics(folder: Path, step: int) -> None:

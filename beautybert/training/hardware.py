@@ -1,0 +1,81 @@
+"""What a run takes of its machine: CPU threads, memory, and the share of a GPU's peak."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+# Parameters from which on several threads pay. A tiny BERT's operations are so short that threads
+# mostly wait for each other, on a busy machine tenfold.
+MANY_PARAMETERS = 4_000_000
+# Dense FLOP/s in bf16 or fp16 by a part of the GPU's name, the first that is in it; NVIDIA's data
+# sheets.
+PEAK_FLOPS = {
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+    "A10": 125e12,
+    "V100": 125e12,
+    "T4": 65e12,
+}
+
+
+@functools.cache
+def default_threads() -> int:
+    """Torch's own number of threads, before it is first set here: the cores, or OMP_NUM_THREADS."""
+    return torch.get_num_threads()
+
+
+def set_threads(threads: int, model: nn.Module, folder: Path, resume: bool) -> None:
+    """Set the number of threads that operations on the CPU use.
+
+    threads: as the user says; 0: OMP_NUM_THREADS, else what the run in `folder` had if this is its
+    `resume`, else one for a model of few parameters and one a core for any other. It does not
+    depend on how busy the machine is, as sums in another order are other sums.
+    """
+    parameters = sum(p.numel() for p in model.parameters())
+    chosen = threads
+    if not chosen and "OMP_NUM_THREADS" not in os.environ and resume:
+        chosen = _threads_before(folder)
+    if not chosen:
+        chosen = default_threads()
+        if parameters < MANY_PARAMETERS and "OMP_NUM_THREADS" not in os.environ:
+            chosen = 1
+    default_threads()  # remembered before it is set
+    torch.set_num_threads(chosen)
+
+
+def _threads_before(folder: Path) -> int:
+    """The number of threads in the run.json of an earlier start; 0 if it has none."""
+    try:
+        contents = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return int(contents["config"]["threads"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory in bytes: of a GPU what tensors took, of a CPU what the process took."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def peak_flops(device: torch.device, dtype: torch.dtype | None) -> float | None:
+    """FLOP/s that a GPU is made for in this dtype of autocast; None if that is not known."""
+    if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((peak for part, peak in PEAK_FLOPS.items() if part in name), None)
