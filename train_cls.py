@@ -172,7 +172,6 @@ def main(config: ClsConfig) -> dict:
         seed=config.seed,
     )
     total_steps = data.steps(config.epochs) if config.max_steps is None else config.max_steps
-    eval_interval = config.eval_interval or data.steps(epochs=1)
     ranks.print0(data.summary(ranks.world_size, total_steps))
 
     # ==== model ===============================================================================
@@ -258,7 +257,7 @@ def main(config: ClsConfig) -> dict:
             progress.step = step
             progress.tokens += int(num_tokens)
             should_log = runlog.every(config.log_interval, step, total_steps)
-            should_evaluate = runlog.every(eval_interval, step, total_steps)
+            should_evaluate = runlog.every(config.eval_interval or data.steps(1), step, total_steps)
             should_save = stop or runlog.every(config.save_interval, step, total_steps)
             if should_log or should_evaluate or should_save:
                 guard.check()  # waits for the GPU

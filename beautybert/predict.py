@@ -31,7 +31,7 @@ from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.products import INPUTS
 from beautybert.cls.scoring import Score
 from beautybert.cls.table_files import TableFile, encoding_note, header_key, listed
-from beautybert.training import options
+from beautybert.training import options, runlog
 from beautybert.training.options import option
 
 ROWS = 1024  # of a table that are in memory at a time
@@ -113,6 +113,8 @@ def main(config: PredictConfig) -> None:
             f"{config.model} was trained on lists read with other tables of words; its answers may "
             "be worse than its report says"
         )
+    if runlog.is_sample(_run_options(Path(config.model)).get("data", ())):
+        warn(f"this model was {runlog.SAMPLE_NOTE}")
     if config.input is None:
         predict_one(classifier, config)
         return
@@ -263,13 +265,18 @@ def open_catalogue(config: PredictConfig, classifier: Classifier) -> Catalogue:
 
 def _trained_columns(folder: Path, table: TableFile) -> dict[str, str]:
     """The columns of name and list that training was given, as far as the table has them."""
-    try:
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        given = parse_columns(run["config"]["columns"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    given = parse_columns(_run_options(folder).get("columns", ()))
     columns = {part: given[part] for part in INPUTS if part in given}
     return {part: name for part, name in columns.items() if table.index_of(name) is not None}
+
+
+def _run_options(folder: Path) -> dict[str, Any]:
+    """The options of the run in the folder; nothing if run.json is missing or is none of ours."""
+    try:
+        contents = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return dict(contents["config"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def answer_columns(top_k: int, explained: bool) -> list[str]:

@@ -1,15 +1,22 @@
 """What the pages quote is in the code; the worked edits apply to it and do what they say."""
 
 import json
+import math
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 import torch
 
+import train_cls
+import train_mlm
+from beautybert import predict
+from beautybert.training import options
 from tests.conftest import ROOT, product_tables, product_texts
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -60,6 +67,47 @@ def test_the_readme_quotes_the_optimizer_step_as_it_is():
 
 def test_the_readme_is_short_enough_to_be_read_to_the_end():
     assert len(README.split()) <= 900
+
+
+def fenced_commands():
+    """The commands in the pages' code blocks: their words, their script, and the flags for it."""
+    modules = {"train_mlm.py": train_mlm, "train_cls.py": train_cls, "beautybert.predict": predict}
+    for page in (ROOT / "README.md", ROOT / "data" / "README.md", *(ROOT / "docs").glob("*.md")):
+        blocks = re.findall(r"^```\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+        for line in "".join(blocks).replace("\\\n", " ").splitlines():
+            command = line.removeprefix("$ ")
+            if not command.startswith(("python ", "torchrun ")):
+                continue
+            words = shlex.split(command, comments=True)
+            script = next((word for word in words if word in modules), None)
+            if script and "..." not in words:
+                yield words, modules[script], words[words.index(script) + 1 :]
+
+
+COMMANDS = list(fenced_commands())
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[0])[:70])
+def test_commands_of_the_pages_are_accepted(command, tmp_path):
+    """Their flags are parsed, and the rules between them hold for their number of ranks."""
+    words, module, flags = command
+    name = {train_mlm: "MlmConfig", train_cls: "ClsConfig", predict: "PredictConfig"}[module]
+    config = options.parse(getattr(module, name), None, flags)
+    problems = options.out_of_range(config)
+    if module is predict:
+        problems += predict.conflicts(replace(config, model=str(tmp_path)))
+    else:
+        torchruns = ("--nnodes", "--nproc-per-node")
+        counts = [int(words[words.index(flag) + 1]) for flag in torchruns if flag in words]
+        if module is train_mlm:
+            config = train_mlm.with_defaults(config)
+        problems += module.conflicts(config, math.prod(counts))
+    assert problems == []
+
+
+def test_the_pages_have_the_commands_that_were_looked_for():
+    assert {module for _, module, _ in COMMANDS} == {train_mlm, train_cls, predict}
+    assert len(COMMANDS) >= 12
 
 
 def test_links_between_pages_lead_somewhere():

@@ -159,6 +159,7 @@ def measure_ours(folder: Path, args: argparse.Namespace) -> dict:
             batch_tokens=args.batch_tokens,
             micro_batch_tokens=args.micro_batch_tokens,
             amp=args.amp,
+            threads=torch.get_num_threads(),  # as many as the other side
             compile=args.compile,
             seed=args.seed,
             log_interval=args.warmup if seldom else 1,

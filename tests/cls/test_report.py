@@ -108,7 +108,8 @@ def test_files_and_text_say_the_same(judged, tmp_path):
     assert re.search("list alone +3 +66.7%", text)
     assert "LinearSVC was not fitted" in text
     assert "weights are those of step 7" in text
-    assert f"beautybert.predict {tmp_path} --name one --ingredients x" in text
+    command = f"python -m beautybert.predict {tmp_path} --name one --ingredients x"
+    assert report.command(tmp_path, data) == command
 
 
 def test_the_baseline_is_judged_by_the_documents_of_each_case_too(judged, monkeypatch):

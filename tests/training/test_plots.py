@@ -23,12 +23,16 @@ def test_the_picture_of_losses_has_a_curve_for_each_split(tmp_path, monkeypatch)
     rows = [
         {"step": 1, "split": "train", "loss": 3.0},
         {"step": 2, "split": "train", "loss": 1.5},
-        {"step": 2, "split": "valid", "loss": 2.0},
+        {"step": 2, "split": "valid", "loss": 2.0, "accuracy": 0.75},
         {"step": 2, "split": "test", "loss": 9.0},
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert plot_losses(tmp_path).read_bytes().startswith(b"\x89PNG")
-    assert drawn == {"train": ((1, 2), (3.0, 1.5)), "valid": ((2,), (2.0,))}
+    assert drawn == {
+        "train loss": ((1, 2), (3.0, 1.5)),
+        "valid loss": ((2,), (2.0,)),
+        "valid accuracy": ((2,), (0.75,)),
+    }
 
 
 def test_the_picture_of_confusion_shows_each_row_as_shares(tmp_path):
@@ -60,3 +64,36 @@ def test_labels_are_drawn_as_they_are_and_without_a_warning(tmp_path):
         warnings.simplefilter("error")
         path = plot_confusion(tmp_path, np.eye(3, dtype=int), [r"$\frac$", "口紅", "a"])
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def drawn_texts(folder, counts, labels, monkeypatch):
+    """The titles and numbers that the picture of confusion gets."""
+    from matplotlib.axes import Axes
+
+    texts, numbers = [], []
+    set_title, text = Axes.set_title, Axes.text
+
+    monkeypatch.setattr(Axes, "set_title", lambda self, t: (texts.append(t), set_title(self, t)))
+
+    def remember(self, x, y, number, **style):
+        numbers.append((y, x, number))
+        return text(self, x, y, number, **style)
+
+    monkeypatch.setattr(Axes, "text", remember)
+    plot_confusion(folder, counts, labels)
+    return texts, [number for number in numbers if number[2]]
+
+
+def test_the_picture_of_confusion_says_how_many_and_how_many_are_right(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    counts = np.array([[3, 1], [0, 4]])
+    (title,), numbers = drawn_texts(tmp_path, counts, ["a", "b"], monkeypatch)
+    assert title.startswith("8 answers on test products, 87.5% right")
+    assert numbers == [(0, 0, "3"), (0, 1, "1"), (1, 1, "4")]
+
+
+def test_many_labels_have_no_numbers(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    labels = [f"label {i}" for i in range(plots.MOST_NUMBERED + 1)]
+    counts = np.eye(len(labels), dtype=int)
+    assert drawn_texts(tmp_path, counts, labels, monkeypatch)[1] == []

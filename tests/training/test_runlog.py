@@ -1,12 +1,13 @@
 import json
 import math
+import re
 import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from beautybert.training import runlog
+from beautybert.training import hardware, runlog
 from beautybert.training.distributed import Ranks
 from beautybert.training.runlog import RunLog, every, truncate_metrics
 
@@ -60,11 +61,27 @@ def test_a_training_line_has_speed_and_the_time_left(tmp_path, capsys, clock):
     clock.seconds = 2.0
     log_step(log, 1, loss=0.25, tokens_seen=2469, epoch=0)
     log.close()
-    expected = "step 1/4  loss 0.2500  lr 1.00e-03  1,234 tokens/s  00:06 left\n"
-    assert capsys.readouterr().out == expected
+    memory = hardware.peak_memory(CPU) / 2**20
+    expected = r"step 1/4  loss 0\.2500  lr 1\.00e-03  1,234 tokens/s  (\d+) MiB  00:06 left\n"
+    shown = re.fullmatch(expected, capsys.readouterr().out)
+    assert abs(int(shown[1]) - memory) < 50
+    assert rows_of(tmp_path)[0].pop("peak_memory_mib") == pytest.approx(memory, abs=50)
     row = {"step": 1, "split": "train", "loss": 0.25, "lr": 1e-3, "grad_norm": 2.0}
     row |= {"tokens": 2469, "tokens_per_second": 1234.5, "epoch": 0}
-    assert rows_of(tmp_path) == [row]
+    written = rows_of(tmp_path)[0]
+    del written["peak_memory_mib"]
+    assert written == row
+
+
+def test_a_gpu_whose_peak_is_known_shows_the_share_of_it(tmp_path, clock, monkeypatch, capsys):
+    monkeypatch.setattr(hardware, "peak_flops", lambda device, dtype: 1e6)
+    log = open_log(tmp_path, ranks=Ranks(0, 0, 2, CPU))
+    log.start_clock(0, flops_per_token=500.0, dtype=torch.bfloat16)
+    clock.seconds = 2.0
+    log_step(log, 1, tokens_seen=2000)  # 1,000 tokens/s x 500 FLOPs on 2 x 1e6 FLOP/s
+    log.close()
+    assert rows_of(tmp_path)[0]["mfu"] == 0.25
+    assert "MFU 25.0%" in capsys.readouterr().out
 
 
 def test_speed_is_of_the_steps_since_the_last_line_and_not_of_an_evaluation(tmp_path, clock):
@@ -100,7 +117,8 @@ def test_other_ranks_write_nothing(tmp_path, capsys):
     log.test(1, {"loss": 1.0})
     log.write_run_json({}, {})
     log.info("a line")
-    log.finish()
+    log.results("a result")
+    log.finish(["data.csv"], "a command")
     assert not list(tmp_path.iterdir())
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
@@ -156,14 +174,52 @@ def test_the_end_draws_the_losses_and_knows_first_last_and_best(tmp_path, capsys
     pytest.importorskip("matplotlib")
     log = open_log(tmp_path, total_steps=2)
     for step, loss in enumerate((3.0, 1.0, 2.0)):
-        log.validation({"step": step, "loss": loss})
-    log.finish()
-    expected = "validation loss: 3.0000 at the start, 2.0000 at the end, 1.0000 at best"
-    assert log.validation_losses() == expected
+        log.validation({"step": step, "loss": loss, "accuracy": step / 4})
+    log.finish(["products.json"], "a command")
+    expected = "validation loss: 3.0000 at the start, 2.0000 at the end, 1.0000 at best; 50.0% of"
+    assert log.validation_losses().startswith(expected)
     assert f"the losses in {tmp_path / 'loss.png'}" in capsys.readouterr().out
     (tmp_path / "metrics.jsonl").write_text("")
     assert "no validation loss" in log.validation_losses()
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_end_says_what_the_run_took_and_left_and_what_to_type(tmp_path, clock, capsys):
+    log = open_log(tmp_path, start_step=2, total_steps=4)
+    log.start_clock(1000)
+    for step in (3, 4):
+        clock.seconds += 30.0
+        log_step(log, step, tokens_seen=1000 * step - 1000)
+        with log.clock_stopped():
+            clock.seconds += 500.0
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "weights").write_bytes(bytes(3 * 2**20))
+    (tmp_path / "model").write_bytes(bytes(2**20))
+    log.results("it learned this")
+    capsys.readouterr()
+    log.finish(["products.json"], next_command="python next.py")
+    effort, left, command = capsys.readouterr().out.splitlines()
+    assert effort.startswith("2 steps, 2,000 tokens in 01:00 of training, 33 tokens/s, at most ")
+    assert f"{tmp_path}, 4.0 MiB (3.0 MiB of it in checkpoints/, which may go)" in left
+    assert command == "next: python next.py"
+
+
+def test_a_run_without_steps_shows_no_results_and_draws_nothing(tmp_path, capsys):
+    log = open_log(tmp_path, total_steps=0)
+    log.validation({"step": 0, "loss": 3.0})
+    log.results("accuracy 3 %")
+    log.finish(["data/sample/cosmetics.csv"], "a command")
+    shown = capsys.readouterr().out
+    assert "accuracy 3 %" not in shown and "a command" not in shown and "not trained" in shown
+    assert not (tmp_path / "loss.png").exists()
+
+
+def test_what_is_trained_on_the_generated_sample_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for data, expected in (("data/sample/a.csv", True), ("data/a.csv", False)):
+        log = open_log(tmp_path / str(expected), total_steps=1)
+        log.finish(["other.csv", data], "a command")
+        assert (runlog.SAMPLE_NOTE in capsys.readouterr().out) == expected
 
 
 # ---- resuming ----------------------------------------------------------------------------------
@@ -194,7 +250,7 @@ def test_run_json_says_what_ran_and_what_changed(tmp_path, capsys):
     log = open_log(tmp_path)
     log.write_run_json({"lr": 0.1}, {"fingerprint": "a"})
     written = json.loads((tmp_path / "run.json").read_text())
-    assert written["config"] == {"lr": 0.1}
+    assert written["config"] == {"lr": 0.1, "threads": torch.get_num_threads()}
     assert written["data"] == {"fingerprint": "a"}
     assert written["versions"]["torch"] == torch.__version__
     assert written["ranks"] == 1
