@@ -22,6 +22,7 @@ from beautybert.cls.pool import BALANCED, CASES
 from beautybert.cls.products import INPUTS
 from beautybert.predict import PredictConfig
 from beautybert.training import options as option_types
+from beautybert.training.runlog import SAMPLE_NOTE
 from tests.conftest import KINDS, ROOT, product_tables
 
 FIFTY_PRODUCTS = ROOT / "tests" / "cls" / "fifty_products.csv"
@@ -120,6 +121,19 @@ def command(*arguments):
         text=True,
         timeout=120,
     )
+
+
+@pytest.mark.parametrize("data, expected", [("data/sample/a.csv", 1), ("data/a.csv", 0)])
+def test_a_model_of_the_generated_sample_says_so(
+    run, tmp_path, monkeypatch, capsys, data, expected
+):
+    folder = tmp_path / "run"
+    shutil.copytree(run.out, folder)
+    contents = json.loads((folder / "run.json").read_text())
+    contents["config"]["data"] = [data]
+    (folder / "run.json").write_text(json.dumps(contents))
+    assert exit_code(monkeypatch, folder, "--name", NAMES["Serum"]) == 0
+    assert capsys.readouterr().err.count(SAMPLE_NOTE) == expected
 
 
 def exit_code(monkeypatch, *arguments):

@@ -691,6 +691,7 @@ def test_layers_and_head_have_their_own_rates(cls_config):
     untrained = replace(config, max_steps=0, out=config.out + "-zero")
     train_cls.main(config)
     train_cls.main(untrained)
+    assert not list(Path(untrained.out).glob("*.png")), "there is nothing to see"
     before = weights(untrained.out)
     after = weights(Path(config.out) / "checkpoints" / "step-00000001")
     rates = {

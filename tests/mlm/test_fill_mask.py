@@ -10,7 +10,7 @@ from beautybert.bert.token_units import Vocabulary
 from beautybert.mlm import fill_mask, token_cache
 from beautybert.mlm.batches import Windows, join_windows, masked_micro_batch
 from beautybert.mlm.corpus import Corpus
-from beautybert.mlm.fill_mask import choose_prompts, masked_texts, masking_rates
+from beautybert.mlm.fill_mask import Prompt, choose_prompts, masked_texts, masking_rates
 from beautybert.mlm.token_cache import TokenCache
 
 
@@ -99,6 +99,15 @@ def test_prompts_hide_one_word_of_at_least_four_letters(cache, windows, tokenize
         assert prompt.text(tokenizer).endswith(f"({word})")
     assert choose_prompts(cache, windows, tokenizer, seed=0) == prompts
     assert choose_prompts(cache, windows, tokenizer, seed=1) != prompts
+
+
+def test_a_prompt_shows_what_is_around_its_mask(tokenizer):
+    words = ["water", "glycerin", "[MASK]", "water", "glycerin"]
+    prompt = Prompt(
+        ids_of(["[CLS]", *words, "[SEP]"], tokenizer), 3, ids_of(["water"], tokenizer)[0]
+    )
+    assert prompt.text(tokenizer) == "water glycerin [MASK] water glycerin  (water)"
+    assert prompt.text(tokenizer, context=1) == "... glycerin [MASK] water ...  (water)"
 
 
 def test_predictions_are_the_models_and_leave_its_mode_alone(
