@@ -181,7 +181,7 @@ def main(config: ClsConfig) -> dict:
     model, load_report = finetuning.start(checkpoint, bert_config, data.labels, config.head)
     model.to(ranks.device).train()
     answering = classifier.Classifier.unfinished(model, data, config.labels, config.label_table)
-    hardware.set_threads(config.threads, model, out, config.resume)
+    hardware.set_threads(config.threads, model.bert.encoder, out, config.resume, ranks.world_size)
     ranks.print0(load_report, bert_model.describe(model, ranks.device, amp.dtype))
 
     # ==== optimizer ===========================================================================
@@ -288,7 +288,7 @@ def main(config: ClsConfig) -> dict:
     facts = {"best": progress.best, "labels": config.labels, "split": config.split}
     result = report.judge(data, finished, logits["test"], facts, config.baseline)
     log.test(progress.step, result.scores)
-    log.results(report.write(out, data, result))
+    log.results(report.write(out, data, result), trained=progress.best["step"] > 0)
     log.finish(config.data, next_command=report.command(out, data))
     return result.scores
 

@@ -43,10 +43,10 @@ from beautybert.training import (
 from beautybert.training.options import option
 
 SAMPLE = "data/sample/meta_All_Beauty.json.gz"
-DEFAULTS = {  # tiny: for a minute on a CPU (docs/results.md)
-    "tiny": {"batch_tokens": 512, "micro_batch_tokens": 512, "mask_prob": 0.4, "lr": 3e-3},
-    "scratch": {"batch_tokens": 8192, "micro_batch_tokens": 2048, "mask_prob": 0.15, "lr": 1e-3},
-    "checkpoint": {"batch_tokens": 8192, "micro_batch_tokens": 2048, "mask_prob": 0.15, "lr": 1e-4},
+DEFAULTS = {  # tokens of batch and micro-batch, mask share, learning rate, dropout
+    "tiny": (512, 512, 0.4, 3e-3, 0.0),  # for a minute on a CPU (docs/results.md)
+    "scratch": (8192, 2048, 0.15, 1e-3, None),
+    "checkpoint": (8192, 2048, 0.15, 1e-4, None),
 }
 
 
@@ -86,7 +86,7 @@ class MlmConfig:
     add_names: int = option(
         0, "names between commas, such as ingredients, that become tokens", ge=0, le=1_000_000
     )
-    dropout: float | None = option(None, "dropout of hidden states [the model's own]", ge=0, le=1)
+    dropout: float | None = option(None, "dropout of hidden states [its own, tiny 0]", ge=0, le=1)
 
     batch_tokens: int = option(
         None, "tokens of a step over all ranks [8192, tiny 512]", gt=0, le=10**9, group="batch"
@@ -123,21 +123,26 @@ class MlmConfig:
     eval_interval: int | None = option(
         None, "steps between evaluations [a tenth of the run]; 0: only first and last", ge=0
     )
-    log_interval: int = option(50, "steps between training lines", gt=0)
+    log_interval: int = option(20, "steps between training lines", gt=0)
     save_interval: int = option(500, "steps between checkpoints; 0: only the last", ge=0)
     keep: int = option(2, "number of checkpoints kept", gt=0)
     tensorboard: bool = option(False, "curves for TensorBoard (extra `tensorboard`)")
     profile: bool = option(False, "torch.profiler trace of the fourth to sixth step")
 
 
-def with_defaults(config: MlmConfig) -> MlmConfig:
-    """Fill in what depends on where the weights come from; run.json then has every value."""
+def with_defaults(config: MlmConfig, world_size: int) -> MlmConfig:
+    """Fill in what depends on where the weights come from, on lengths and ranks."""
     kind = "checkpoint"
     if config.init == "scratch":
         kind = "tiny" if config.size == "tiny" else "scratch"
-    defaults: dict[str, Any] = DEFAULTS[kind]
+    *sizes, mask_prob, lr, dropout = DEFAULTS[kind]
+    batch, micro_batch = batches.fill_sizes(
+        config.batch_tokens, config.micro_batch_tokens, sizes, config.max_length, world_size
+    )
+    filled: dict[str, Any] = {"batch_tokens": batch, "micro_batch_tokens": micro_batch}
+    filled |= {"mask_prob": mask_prob, "lr": lr, "dropout": dropout}
     given = {name: value for name, value in asdict(config).items() if value is not None}
-    return replace(config, **{**defaults, **given})
+    return replace(config, **{**filled, **given})
 
 
 def conflicts(config: MlmConfig, world_size: int) -> list[str]:
@@ -170,8 +175,8 @@ class Progress:
 @distributed.entry_point(oom_hint="lower --micro-batch-tokens or add --gradient-checkpointing")
 def main(config: MlmConfig) -> dict:
     """Train as `config` says; returns the final progress."""
-    config = with_defaults(config)
     ranks = distributed.Ranks.from_environment()
+    given, config = config, with_defaults(config, ranks.world_size)
     options.raise_problems(options.out_of_range(config) + conflicts(config, ranks.world_size))
     amp = precision.Amp(config.amp, ranks.device)
     out = Path(config.out)
@@ -180,12 +185,9 @@ def main(config: MlmConfig) -> dict:
     # ==== data ================================================================================
     texts = corpus.Corpus(config.data, config.text_fields, config.max_bad_rows)
     checkpoint = pretrained.resolve(config.init)  # None: start from scratch
+    start = checkpoint or runlog.resumed(out, config.resume)
     base_tokenizer = token_cache.load_or_learn_tokenizer(
-        checkpoint or runlog.resumed(out, config.resume),
-        texts,
-        config.vocab_size,
-        config.cache_dir,
-        ranks,
+        start, texts, config.vocab_size, config.cache_dir, ranks
     )
     bert_config = pretrained.config_for(checkpoint, config.size, base_tokenizer, config.max_length)
     tokenizer = added_tokens.extend_tokenizer(
@@ -217,7 +219,7 @@ def main(config: MlmConfig) -> dict:
     added_tokens.initialize_embeddings(model, base_tokenizer, tokenizer)  # V grows
     model.bert.encoder.gradient_checkpointing = config.gradient_checkpointing
     model.to(ranks.device).train()
-    hardware.set_threads(config.threads, model, out, config.resume)
+    hardware.set_threads(config.threads, model.bert.encoder, out, config.resume, ranks.world_size)
     ranks.print0(load_report, bert_model.describe(model, ranks.device, amp.dtype))
 
     # ==== optimizer ===========================================================================
@@ -237,7 +239,7 @@ def main(config: MlmConfig) -> dict:
 
     # ==== run folder ==========================================================================
     log = runlog.RunLog(out, progress.step, total_steps, config.tensorboard, ranks)
-    log.write_run_json(options.to_dict(config), cache.metadata())
+    log.write_run_json(options.to_dict(given), cache.metadata(), options.to_dict(config))
     prompts = fill_mask.choose_prompts(cache, data.valid_windows, tokenizer, config.seed)
     if ranks.is_main:
         wordpiece.write(tokenizer, out, model.config.max_position_embeddings)
@@ -315,7 +317,8 @@ def main(config: MlmConfig) -> dict:
     # ==== export ==============================================================================
     if ranks.is_main:
         pretrained.save(out, model)
-        log.results(fill_mask.save_after(out, model, prompts, tokenizer), log.validation_losses())
+        predictions = fill_mask.save_after(out, model, prompts, tokenizer)
+        log.results(predictions, log.validation_losses(), trained=checkpoint or progress.step)
     log.finish(config.data, next_command=f"python train_cls.py --init {shlex.quote(config.out)}")
     return asdict(progress)
 

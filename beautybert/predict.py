@@ -113,7 +113,7 @@ def main(config: PredictConfig) -> None:
             f"{config.model} was trained on lists read with other tables of words; its answers may "
             "be worse than its report says"
         )
-    if runlog.is_sample(_run_options(Path(config.model)).get("data", ())):
+    if runlog.is_sample(_trained_files(Path(config.model))):
         warn(f"this model was {runlog.SAMPLE_NOTE}")
     if config.input is None:
         predict_one(classifier, config)
@@ -265,9 +265,18 @@ def open_catalogue(config: PredictConfig, classifier: Classifier) -> Catalogue:
 
 def _trained_columns(folder: Path, table: TableFile) -> dict[str, str]:
     """The columns of name and list that training was given, as far as the table has them."""
-    given = parse_columns(_run_options(folder).get("columns", ()))
+    try:
+        given = parse_columns(_run_options(folder)["columns"])
+    except (ValueError, KeyError, TypeError):
+        return {}
     columns = {part: given[part] for part in INPUTS if part in given}
     return {part: name for part, name in columns.items() if table.index_of(name) is not None}
+
+
+def _trained_files(folder: Path) -> list[str]:
+    """The files that training read; none if run.json does not say."""
+    files = _run_options(folder).get("data")
+    return [str(file) for file in files] if isinstance(files, list) else []
 
 
 def _run_options(folder: Path) -> dict[str, Any]:

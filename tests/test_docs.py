@@ -100,7 +100,7 @@ def test_commands_of_the_pages_are_accepted(command, tmp_path):
         torchruns = ("--nnodes", "--nproc-per-node")
         counts = [int(words[words.index(flag) + 1]) for flag in torchruns if flag in words]
         if module is train_mlm:
-            config = train_mlm.with_defaults(config)
+            config = train_mlm.with_defaults(config, math.prod(counts))
         problems += module.conflicts(config, math.prod(counts))
     assert problems == []
 

@@ -123,14 +123,16 @@ def command(*arguments):
     )
 
 
-@pytest.mark.parametrize("data, expected", [("data/sample/a.csv", 1), ("data/a.csv", 0)])
+@pytest.mark.parametrize(
+    "data, expected", [(["data/sample/cosmetics.csv"], 1), (["data/a.csv"], 0), (3, 0), (None, 0)]
+)
 def test_a_model_of_the_generated_sample_says_so(
     run, tmp_path, monkeypatch, capsys, data, expected
 ):
     folder = tmp_path / "run"
     shutil.copytree(run.out, folder)
     contents = json.loads((folder / "run.json").read_text())
-    contents["config"]["data"] = [data]
+    contents["config"]["data"] = data
     (folder / "run.json").write_text(json.dumps(contents))
     assert exit_code(monkeypatch, folder, "--name", NAMES["Serum"]) == 0
     assert capsys.readouterr().err.count(SAMPLE_NOTE) == expected

@@ -60,18 +60,30 @@ def batches_of(config: train_mlm.MlmConfig) -> MlmBatches:
 
 
 @pytest.mark.parametrize(
-    "given, expected",
+    "given, ranks, expected",
     [
-        ({"init": "scratch"}, (512, 512, 0.4, 3e-3)),
-        ({"init": "scratch", "size": "base"}, (8192, 2048, 0.15, 1e-3)),
-        ({"init": "folder"}, (8192, 2048, 0.15, 1e-4)),
-        ({"init": "folder", "mask_prob": 0.3, "lr": 5e-4}, (8192, 2048, 0.3, 5e-4)),
+        ({"init": "scratch"}, 1, (512, 512, 0.4, 3e-3, 0.0)),
+        ({"init": "scratch"}, 2, (512, 256, 0.4, 3e-3, 0.0)),
+        ({"init": "scratch"}, 8, (1024, 128, 0.4, 3e-3, 0.0)),
+        ({"init": "scratch", "max_length": 1000}, 1, (1000, 1000, 0.4, 3e-3, 0.0)),
+        ({"init": "scratch", "size": "base"}, 1, (8192, 2048, 0.15, 1e-3, None)),
+        ({"init": "folder"}, 8, (8192, 1024, 0.15, 1e-4, None)),
+        ({"init": "folder", "micro_batch_tokens": 5000}, 1, (10000, 5000, 0.15, 1e-4, None)),
+        ({"init": "folder", "mask_prob": 0.3, "lr": 5e-4}, 1, (8192, 2048, 0.3, 5e-4, None)),
     ],
 )
-def test_defaults_depend_on_where_the_weights_come_from(given, expected):
-    filled = train_mlm.with_defaults(train_mlm.MlmConfig(**given))
-    values = (filled.batch_tokens, filled.micro_batch_tokens, filled.mask_prob, filled.lr)
-    assert values == expected
+def test_defaults_depend_on_where_the_weights_come_from(given, ranks, expected):
+    filled = train_mlm.with_defaults(train_mlm.MlmConfig(**given), ranks)
+    sizes = (filled.batch_tokens, filled.micro_batch_tokens)
+    assert (*sizes, filled.mask_prob, filled.lr, filled.dropout) == expected
+    assert train_mlm.conflicts(filled, ranks) == []
+
+
+def test_run_json_has_the_options_as_given_and_as_used(config):
+    """So that --config does not carry what was filled in to another model."""
+    train_mlm.main(replace(config, mask_prob=None, max_steps=0))
+    contents = json.loads((Path(config.out) / "run.json").read_text())
+    assert contents["config"]["mask_prob"] is None and contents["used"]["mask_prob"] == 0.15
 
 
 def moments_after(config: train_mlm.MlmConfig, step: int) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ Letters: N tokens in the micro-batch, B documents, W windows, M targets.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -201,6 +201,28 @@ class MlmBatches:
 
 
 # ---- windows and their order -------------------------------------------------------------------
+
+
+def fill_sizes(
+    batch_tokens: int | None,
+    micro_batch_tokens: int | None,
+    defaults: Sequence[int],
+    max_length: int,
+    world_size: int,
+) -> tuple[int, int]:
+    """Tokens of a batch and of a micro-batch; what is None is filled in so that it fits the rest.
+
+    defaults: of both. A micro-batch holds the longest window and is no more than a rank's share of
+    the batch; a batch is a multiple of the ranks' micro-batches.
+    """
+    batch, micro_batch = defaults
+    if micro_batch_tokens is None:
+        share = (batch_tokens or batch) // world_size
+        micro_batch_tokens = max(max_length, min(micro_batch, share))
+    if batch_tokens is None:
+        at_once = micro_batch_tokens * world_size
+        batch_tokens = math.ceil(batch / at_once) * at_once
+    return batch_tokens, micro_batch_tokens
 
 
 def split_documents(count: int, valid_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

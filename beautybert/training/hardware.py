@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import resource
 import sys
 from pathlib import Path
@@ -12,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-# Parameters from which on several threads pay. A tiny BERT's operations are so short that threads
-# mostly wait for each other, on a busy machine tenfold.
-MANY_PARAMETERS = 4_000_000
-# Dense FLOP/s in bf16 or fp16 by a part of the GPU's name, the first that is in it; NVIDIA's data
+# Parameters of an encoder from which on several threads pay. A tiny BERT's operations are so short
+# that threads mostly wait for each other, on a busy machine tenfold.
+MANY_PARAMETERS = 1_000_000
+# Dense FLOP/s in bf16 or fp16 by words of the GPU's name, the first that is in it; NVIDIA's data
 # sheets.
 PEAK_FLOPS = {
     "H100 PCIe": 756e12,
@@ -26,7 +27,7 @@ PEAK_FLOPS = {
     "L40S": 362e12,
     "L4": 121e12,
     "A10": 125e12,
-    "V100": 125e12,
+    "V100-SXM2": 125e12,
     "T4": 65e12,
 }
 
@@ -37,17 +38,19 @@ def default_threads() -> int:
     return torch.get_num_threads()
 
 
-def set_threads(threads: int, model: nn.Module, folder: Path, resume: bool) -> None:
+def set_threads(
+    threads: int, encoder: nn.Module, folder: Path, resume: bool, world_size: int
+) -> None:
     """Set the number of threads that operations on the CPU use.
 
     threads: as the user says; 0: OMP_NUM_THREADS, else what the run in `folder` had if this is its
-    `resume`, else one for a model of few parameters and one a core for any other. It does not
-    depend on how busy the machine is, as sums in another order are other sums.
+    `resume` on as many ranks, else one for an encoder of few parameters and one a core for any
+    other. It does not depend on how busy the machine is, as sums in another order are other sums.
     """
-    parameters = sum(p.numel() for p in model.parameters())
+    parameters = sum(p.numel() for p in encoder.parameters())
     chosen = threads
     if not chosen and "OMP_NUM_THREADS" not in os.environ and resume:
-        chosen = _threads_before(folder)
+        chosen = _threads_before(folder, world_size)
     if not chosen:
         chosen = default_threads()
         if parameters < MANY_PARAMETERS and "OMP_NUM_THREADS" not in os.environ:
@@ -56,11 +59,11 @@ def set_threads(threads: int, model: nn.Module, folder: Path, resume: bool) -> N
     torch.set_num_threads(chosen)
 
 
-def _threads_before(folder: Path) -> int:
-    """The number of threads in the run.json of an earlier start; 0 if it has none."""
+def _threads_before(folder: Path, world_size: int) -> int:
+    """The threads of an earlier start in its run.json; 0 if there is none on so many ranks."""
     try:
         contents = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return int(contents["config"]["threads"])
+        return int(contents["threads"]) if contents["ranks"] == world_size else 0
     except (OSError, ValueError, KeyError, TypeError):
         return 0
 
@@ -69,13 +72,22 @@ def peak_memory(device: torch.device) -> int:
     """The most memory in bytes: of a GPU what tensors took, of a CPU what the process took."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB elsewhere
+    status = Path("/proc/self/status")  # where there is none, getrusage(2), which a child inherits
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype | None) -> float | None:
-    """FLOP/s that a GPU is made for in this dtype of autocast; None if that is not known."""
+    """FLOP/s that a GPU is made for in this dtype of autocast; None if that is not known.
+
+    Nor is it of a part of a GPU (MIG).
+    """
     if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
         return None
     name = torch.cuda.get_device_name(device)
-    return next((peak for part, peak in PEAK_FLOPS.items() if part in name), None)
+    if "MIG" in name:
+        return None
+    known = (peak for words, peak in PEAK_FLOPS.items() if re.search(rf"\b{words}\b", name))
+    return next(known, None)

@@ -21,15 +21,16 @@ STYLES: dict[str, dict[str, Any]] = {
 def plot_losses(folder: Path) -> Path | None:
     """Draw the losses of metrics.jsonl, and validation accuracy, into loss.png.
 
-    None without matplotlib.
+    None without matplotlib, or without a step of training.
     """
-    if importlib.util.find_spec("matplotlib") is None:
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    is_trained = any(row["split"] == "train" for row in rows)
+    if importlib.util.find_spec("matplotlib") is None or not is_trained:
         return None
     from matplotlib.figure import Figure  # no pyplot: it would choose a window system
     from matplotlib.ticker import PercentFormatter
 
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="loss (nats a target)")
     for split, style in STYLES.items():

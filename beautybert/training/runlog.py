@@ -36,6 +36,7 @@ FORMATS = {
     "targets": ",",
 }
 TEST_SCORES = ("loss", "accuracy", "top3", "macro_f1", "ece")
+SAMPLE_FILES = ("meta_All_Beauty.json.gz", "cosmetics.csv", "sephora_website_dataset.csv")
 SAMPLE_NOTE = "trained on the generated sample in data/sample/: no product in it is real"
 LIBRARIES = ("beautybert", "torch", "tokenizers", "safetensors", "numpy", "pandas")
 
@@ -85,6 +86,7 @@ class RunLog:
         self.ranks = ranks
         self.start_step = start_step
         self.total_steps = total_steps
+        self.trained = total_steps > 0
         self.start_clock(0)
         if not ranks.is_main:
             return
@@ -104,14 +106,16 @@ class RunLog:
 
             self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start_step + 1)
 
-    def write_run_json(self, config: dict[str, Any], data: dict[str, Any]) -> None:
+    def write_run_json(
+        self, config: dict[str, Any], data: dict[str, Any], used: dict[str, Any] | None = None
+    ) -> None:
         """Write run.json: options, data, versions, device.
 
-        Prints the options that differ from those of an earlier start. `threads` is what is used.
+        config: the options as they were given, for --config. used: with what was filled in, if
+        anything was. Prints the options that differ from those of an earlier start.
         """
         if not self.ranks.is_main:
             return
-        config = {**config, "threads": torch.get_num_threads()}
         path = self.folder / "run.json"
         for changed in changed_options(config, path):
             self.info(f"  other than before: {changed}")
@@ -120,10 +124,12 @@ class RunLog:
             device = torch.cuda.get_device_name()
         contents = {
             "config": config,
+            "used": used or config,
             "data": data,
             "versions": {"python": platform.python_version(), **_library_versions()},
             "device": device,
             "ranks": self.ranks.world_size,
+            "threads": torch.get_num_threads(),
         }
         path.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
 
@@ -266,22 +272,20 @@ class RunLog:
             f"{min(losses):.4f} at best; {rows[-1]['accuracy']:.1%} of the masked tokens right"
         )
 
-    def results(self, *lines: object) -> None:
+    def results(self, *lines: object, trained: object) -> None:
         """Print what was learned, or that nothing was."""
-        if self.total_steps:
-            self.info(*lines)
-        else:
-            self.info("not trained (0 steps): what is new in the model is random")
+        self.trained = bool(trained)
+        self.info(*lines if trained else ["not trained: what is new in the model is random"])
 
     def finish(self, data: Sequence[str], next_command: str) -> None:
         """Close, draw the losses, and say what the run took and left.
 
-        data: the files that it read. next_command: what to type now, after training.
+        data: the files that it read. next_command: what to type now with a trained model.
         """
         self.close()
         if not self.ranks.is_main:
             return
-        picture = plot_losses(self.folder) if self.total_steps else None
+        picture = plot_losses(self.folder)
         if self.training_seconds:
             self.info(self._effort())
         left = f"model and logs are in {self.folder}, {_mib(self.folder)}"
@@ -289,7 +293,7 @@ class RunLog:
         if checkpoints.exists():
             left += f" ({_mib(checkpoints)} of it in checkpoints/, which may go)"
         self.info(left + (f", the losses in {picture}" if picture else ""))
-        if self.total_steps:
+        if self.trained:
             if is_sample(data):
                 self.info(SAMPLE_NOTE)
             self.info(f"next: {next_command}")
@@ -315,8 +319,9 @@ class RunLog:
 
 
 def is_sample(data: Sequence[str]) -> bool:
-    """Whether any of the files is of the generated sample, data/sample/."""
-    return any(Path(path).resolve().parent.parts[-2:] == ("data", "sample") for path in data)
+    """Whether any of the files is of the generated sample, by folder and name."""
+    ends = [Path(path).resolve().parts[-3:] for path in data]
+    return any(end == ("data", "sample", name) for end in ends for name in SAMPLE_FILES)
 
 
 def _mib(folder: Path) -> str:

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import nn
 from beautybert.training import hardware
 
 CPU = torch.device("cpu")
-SMALL, LARGE = nn.Linear(10, 10), nn.Linear(2000, 2001)
+SMALL, LARGE = nn.Linear(10, 10), nn.Linear(1000, 1001)
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +21,8 @@ def four_cores(monkeypatch):
     torch.set_num_threads(before)
 
 
-def threads_of(threads, model, folder, resume=False):
-    hardware.set_threads(threads, model, folder, resume)
+def threads_of(threads, model, folder, resume=False, world_size=1):
+    hardware.set_threads(threads, model, folder, resume, world_size)
     return torch.get_num_threads()
 
 
@@ -37,24 +39,32 @@ def test_what_the_user_says_comes_before_the_models_size(tmp_path, monkeypatch):
 
 
 def test_a_resume_computes_with_the_threads_of_the_first_start(tmp_path, monkeypatch):
-    (tmp_path / "run.json").write_text(json.dumps({"config": {"threads": 3}}))
+    (tmp_path / "run.json").write_text(json.dumps({"threads": 3, "ranks": 1}))
     assert threads_of(0, SMALL, tmp_path, resume=True) == 3
     assert threads_of(0, SMALL, tmp_path, resume=False) == 1
+    assert threads_of(0, SMALL, tmp_path, resume=True, world_size=2) == 1
     assert threads_of(2, SMALL, tmp_path, resume=True) == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     assert threads_of(0, SMALL, tmp_path, resume=True) == 4
 
 
-@pytest.mark.parametrize("text", ["", "5", "{}", '{"config": {"threads": null}}'])
+@pytest.mark.parametrize("text", ["", "5", "{}", '{"threads": null, "ranks": 1}'])
 def test_a_run_json_without_threads_is_as_if_there_were_none(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
     assert threads_of(0, SMALL, tmp_path, resume=True) == 1
 
 
-def test_peak_memory_is_in_bytes_and_grows_with_what_is_held():
-    before = hardware.peak_memory(CPU)
-    held = torch.ones(max(before, 2**28) // 4)  # as much as all until here
-    assert hardware.peak_memory(CPU) - before > 0.3 * held.nbytes
+def test_peak_memory_is_that_of_the_process_in_bytes_and_stays_when_it_is_freed():
+    held = torch.ones(2**28)  # a parent of one GiB more than the child
+    code = (
+        "import torch; from beautybert.training.hardware import peak_memory; "
+        "cpu = torch.device('cpu'); before = peak_memory(cpu); "
+        "held = torch.ones(2**26); del held; print(before, peak_memory(cpu))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert 2**26 < before < held.nbytes
+    assert after - before == pytest.approx(2**28, rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +74,10 @@ def test_peak_memory_is_in_bytes_and_grows_with_what_is_held():
         ("NVIDIA H100 PCIe", torch.bfloat16, 756e12),
         ("NVIDIA L40S", torch.float16, 362e12),
         ("NVIDIA H100 80GB HBM3", None, None),
-        ("A card of 2031", torch.bfloat16, None),
+        ("NVIDIA A100-SXM4-80GB", torch.bfloat16, 312e12),
+        ("NVIDIA RTX A1000", torch.bfloat16, None),
+        ("NVIDIA L40", torch.bfloat16, None),
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", torch.bfloat16, None),
     ],
 )
 def test_the_peak_of_a_gpu(monkeypatch, name, dtype, expected):

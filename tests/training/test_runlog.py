@@ -62,9 +62,9 @@ def test_a_training_line_has_speed_and_the_time_left(tmp_path, capsys, clock):
     log_step(log, 1, loss=0.25, tokens_seen=2469, epoch=0)
     log.close()
     memory = hardware.peak_memory(CPU) / 2**20
-    expected = r"step 1/4  loss 0\.2500  lr 1\.00e-03  1,234 tokens/s  (\d+) MiB  00:06 left\n"
+    expected = r"step 1/4  loss 0\.2500  lr 1\.00e-03  1,234 tokens/s  ([\d,]+) MiB  00:06 left\n"
     shown = re.fullmatch(expected, capsys.readouterr().out)
-    assert abs(int(shown[1]) - memory) < 50
+    assert abs(int(shown[1].replace(",", "")) - memory) < 50
     assert rows_of(tmp_path)[0].pop("peak_memory_mib") == pytest.approx(memory, abs=50)
     row = {"step": 1, "split": "train", "loss": 0.25, "lr": 1e-3, "grad_norm": 2.0}
     row |= {"tokens": 2469, "tokens_per_second": 1234.5, "epoch": 0}
@@ -117,7 +117,7 @@ def test_other_ranks_write_nothing(tmp_path, capsys):
     log.test(1, {"loss": 1.0})
     log.write_run_json({}, {})
     log.info("a line")
-    log.results("a result")
+    log.results("a result", trained=True)
     log.finish(["data.csv"], "a command")
     assert not list(tmp_path.iterdir())
     captured = capsys.readouterr()
@@ -173,6 +173,7 @@ def test_tensorboard_gets_every_number(tmp_path):
 def test_the_end_draws_the_losses_and_knows_first_last_and_best(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     log = open_log(tmp_path, total_steps=2)
+    log_step(log, 1)
     for step, loss in enumerate((3.0, 1.0, 2.0)):
         log.validation({"step": step, "loss": loss, "accuracy": step / 4})
     log.finish(["products.json"], "a command")
@@ -195,7 +196,7 @@ def test_the_end_says_what_the_run_took_and_left_and_what_to_type(tmp_path, cloc
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "weights").write_bytes(bytes(3 * 2**20))
     (tmp_path / "model").write_bytes(bytes(2**20))
-    log.results("it learned this")
+    log.results("it learned this", trained=True)
     capsys.readouterr()
     log.finish(["products.json"], next_command="python next.py")
     effort, left, command = capsys.readouterr().out.splitlines()
@@ -207,7 +208,7 @@ def test_the_end_says_what_the_run_took_and_left_and_what_to_type(tmp_path, cloc
 def test_a_run_without_steps_shows_no_results_and_draws_nothing(tmp_path, capsys):
     log = open_log(tmp_path, total_steps=0)
     log.validation({"step": 0, "loss": 3.0})
-    log.results("accuracy 3 %")
+    log.results("accuracy 3 %", trained=False)
     log.finish(["data/sample/cosmetics.csv"], "a command")
     shown = capsys.readouterr().out
     assert "accuracy 3 %" not in shown and "a command" not in shown and "not trained" in shown
@@ -216,8 +217,12 @@ def test_a_run_without_steps_shows_no_results_and_draws_nothing(tmp_path, capsys
 
 def test_what_is_trained_on_the_generated_sample_says_so(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for data, expected in (("data/sample/a.csv", True), ("data/a.csv", False)):
-        log = open_log(tmp_path / str(expected), total_steps=1)
+    for data, expected in (
+        ("data/sample/cosmetics.csv", True),
+        ("data/sample/mine.csv", False),
+        ("data/cosmetics.csv", False),
+    ):
+        log = open_log(tmp_path / data.replace("/", "-"), total_steps=1)
         log.finish(["other.csv", data], "a command")
         assert (runlog.SAMPLE_NOTE in capsys.readouterr().out) == expected
 
@@ -250,7 +255,8 @@ def test_run_json_says_what_ran_and_what_changed(tmp_path, capsys):
     log = open_log(tmp_path)
     log.write_run_json({"lr": 0.1}, {"fingerprint": "a"})
     written = json.loads((tmp_path / "run.json").read_text())
-    assert written["config"] == {"lr": 0.1, "threads": torch.get_num_threads()}
+    assert written["config"] == written["used"] == {"lr": 0.1}
+    assert written["threads"] == torch.get_num_threads()
     assert written["data"] == {"fingerprint": "a"}
     assert written["versions"]["torch"] == torch.__version__
     assert written["ranks"] == 1
