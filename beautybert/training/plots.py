@@ -75,7 +75,7 @@ def plot_confusion(folder: Path, confusion: np.ndarray, labels: Sequence[str]) -
     shares = confusion / counts[:, None].clip(min=1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     bar = figure.colorbar(image, ax=axes, shrink=0.6, format=PercentFormatter(1))
-    bar.set_label("share of the products of a label that got the prediction")
+    bar.set_label("share of the label's products")
     names = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True)]
     size = 9 if len(labels) < 40 else 6
     plain: dict[str, Any] = {"fontsize": size, "parse_math": False}  # a label may have dollar signs
