@@ -1,0 +1,136 @@
+"""Small files: JSON read with its types checked, text written whole or not at all.
+
+Every wing may import this module; it imports none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
+MAX_INT = 2**63 - 1
+_REQUIRED = object()
+
+
+# ---- in ----------------------------------------------------------------------------------------
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """The object in a JSON file. ValueError that names the file for anything else in it.
+
+    FileNotFoundError if there is no such file, so that a caller can say what it means.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no JSON: byte {error.start} is not UTF-8") from None
+    return parse_json(text, str(path))
+
+
+def parse_json(text: str | bytes, where: str) -> dict[str, Any]:
+    """The object in a JSON text. ValueError that begins with `where` for anything else."""
+    try:
+        contents = json.loads(text)
+    except RecursionError:
+        raise ValueError(f"{where} is no JSON that can be read: nested too deep") from None
+    except ValueError as error:  # also not UTF-8, and a number of over 4,300 digits
+        raise ValueError(f"{where} is no JSON: {error}") from None
+    if not isinstance(contents, dict):
+        raise ValueError(f"{where} is {kind_of(contents)}, must be an object")
+    return contents
+
+
+def value_of(
+    contents: Mapping[str, Any],
+    key: str,
+    kind: type,
+    where: Path | str,
+    *,
+    default: Any = _REQUIRED,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Any:
+    """contents[key], which must be of a kind of `KINDS` and in the range.
+
+    default: for a key that is missing or null; without one that is an error. An int may stand for a
+    float, true and false for neither. A number must be finite. ValueError names `where`, the key,
+    the value and what it must be.
+    """
+    value: Any = contents.get(key)
+    if value is None and default is not _REQUIRED:
+        return default
+    expected = KINDS[kind]
+    bounds = []
+    if at_least is not None:
+        bounds.append(f"at least {at_least:,}")
+    if at_most is not None:
+        bounds.append(f"at most {at_most:,}")
+    if bounds:
+        expected += f" of {' and '.join(bounds)}"
+    if key not in contents:
+        raise ValueError(f"{where} has no {key}, which must be {expected}")
+    accepted: Any = (int, float) if kind is float else kind
+    fits = isinstance(value, accepted) and isinstance(value, bool) == (kind is bool)
+    if fits and kind in (int, float):
+        low = -MAX_INT if at_least is None else at_least
+        high = MAX_INT if at_most is None else at_most
+        fits = low <= value <= high  # which NaN never is
+    if not fits:
+        raise ValueError(f"{where}: {key} is {shown(value)}, must be {expected}")
+    return value
+
+
+def kind_of(value: Any) -> str:
+    """What a value of JSON is, for a message."""
+    return "null" if value is None else KINDS[type(value)]
+
+
+def shown(value: Any) -> str:
+    """A value of JSON as it is written there, cut short, for a message."""
+    if isinstance(value, list | dict) and value:
+        return f"{kind_of(value)} of {len(value):,}"
+    try:
+        text = json.dumps(value)
+    except ValueError:  # an int of over 4,300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+# ---- out ---------------------------------------------------------------------------------------
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file that is there completely or not at all, whenever the machine stops."""
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_json(path: Path | str, contents: Any, indent: int | None = 2) -> None:
+    """`write_text` of a JSON value."""
+    write_text(path, json.dumps(contents, indent=indent) + "\n")
