@@ -30,6 +30,7 @@ from torch.nn.utils import clip_grad_norm_
 from beautybert.bert import model as bert_model
 from beautybert.bert import pretrained, wordpiece
 from beautybert.cls import (
+    baselines,
     batches,
     classifier,
     finetuning,
@@ -282,14 +283,14 @@ def main(config: ClsConfig) -> dict:
     logits = {split: compute_logits(model, data, split, ranks) for split in ("valid", "test")}
     if not ranks.is_main:
         return {}
-    log.info(f"fitting the pool{', and LinearSVC to compare with' if config.baseline else ''}")
+    log.info(baselines.plan(config.baseline))
     finished = answering.with_pool(data, logits["valid"])
     finished.save(out)
     facts = {"best": progress.best, "labels": config.labels, "split": config.split}
     result = report.judge(data, finished, logits["test"], facts, config.baseline)
     log.test(progress.step, result.scores)
     log.results(report.write(out, data, result), trained=progress.best["step"] > 0)
-    log.finish(config.data, next_command=report.command(out, data))
+    log.finish(config.data, next_command=report.command(out, data, result))
     return result.scores
 
 

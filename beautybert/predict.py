@@ -30,7 +30,7 @@ from beautybert.cls.classifier import PRIORS, Answer, Classifier
 from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.products import INPUTS
 from beautybert.cls.scoring import Score
-from beautybert.cls.table_files import TableFile, encoding_note, header_key, listed
+from beautybert.cls.table_files import TableFile, encoding_note, header_key, listed, shown
 from beautybert.training import options, runlog
 from beautybert.training.options import option
 
@@ -122,7 +122,7 @@ def main(config: PredictConfig) -> None:
     catalogue = open_catalogue(config, classifier)
     with output_file(config.output, _output_encoding(config, catalogue.table)) as file:
         score = predict_table(catalogue, classifier, config, file)
-    print(score, file=sys.stderr)
+    print(score, catalogue.reads(), sep="\n", file=sys.stderr)
 
 
 def warn(text: str) -> None:
@@ -167,7 +167,7 @@ def predict_one(classifier: Classifier, config: PredictConfig) -> None:
         print(answer.reason if answer.labels else f"no answer: {answer.reason}")
     for label, probability in zip(answer.labels, answer.probabilities, strict=True):
         print(f"{probability:6.1%}  {label}{' (family)' if answer.is_family else ''}")
-    if config.explain:
+    if config.explain and answer.labels:
         drops = explain(classifier, columns, 0, config.prior)
         print("\nWithout it, the probability of the most probable label falls by (points):")
         for part, unit, drop in drops:
@@ -203,6 +203,15 @@ class Catalogue:
     indices: Mapping[str, Sequence[int]]
     num_rows: int
     added: list[str]
+
+    def reads(self) -> str:
+        """Which column is read as what, for people."""
+        columns = self.table.columns
+        found = []
+        for role, indices in self.indices.items():
+            headers = " or ".join(shown(columns[index]) for index in indices)
+            found.append(f"{role} from {headers}")
+        return f"read: {', '.join(found)}"
 
     def parts(self) -> Iterator[list[list[str]]]:
         """The rows, at most `ROWS` at a time."""
@@ -399,7 +408,7 @@ def answer_rows(
             values.append(answer.labels[rank] if is_there else "")
             values.append(round(answer.probabilities[rank], 6) if is_there else "")
         if config.explain:
-            is_explained = bool(answer.inputs)
+            is_explained = bool(answer.labels)
             values.append(_explanation(classifier, cells, i, config.prior) if is_explained else "")
         added.append([*values, reason])
         label = labels[i] if labels and not is_header[i] else None

@@ -347,6 +347,7 @@ def test_every_row_is_a_row_of_the_answer_with_a_label_or_a_reason(
     assert sorted(printed.err.splitlines()) == sorted(
         [f"{len(table)} rows, 3 of them without an answer"]
         + [f"  1 {reason}" for reason in ["header again", *REASONS.values()]]
+        + ["read: name from 'name', ingredients from 'ingredients'"]
     )
 
 

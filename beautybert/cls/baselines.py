@@ -25,6 +25,19 @@ CHOICES = list(itertools.product(FEATURES, (0.3, 1.0), (None, "balanced")))
 MOST_LETTERED = 30_000  # training products; of more, runs of letters would take many minutes
 
 
+def plan(wanted: bool) -> str:
+    """What the end of a run will fit, for people."""
+    text = (
+        "validation above is of the encoder's summed logits, the training loss with label "
+        "smoothing; now the pool is fitted"
+    )
+    if not wanted:
+        return text
+    if importlib.util.find_spec("sklearn") is None:
+        return f"{text}. No LinearSVC to compare with: scikit-learn is not installed"
+    return f"{text}, and LinearSVC to compare with"
+
+
 def majority_accuracy(train_labels: Sequence[str], test_labels: Sequence[str]) -> float:
     """The accuracy on the test labels of always predicting the most common training label."""
     most_common = Counter(train_labels).most_common(1)[0][0]

@@ -83,6 +83,13 @@ def synonyms(labels: Sequence[str], path: str | Path | None = None) -> dict[str,
     return found
 
 
+def redundant(labels: Sequence[str]) -> int:
+    """How many of the labels `canonical` would merge into others of them."""
+    table = read_label_table()
+    canonical = [table.get(label, (label, ""))[0] for label in labels]
+    return len(labels) - len({name or label for name, label in zip(canonical, labels, strict=True)})
+
+
 def label_list(splits: dict[str, list[Product]]) -> list[str]:
     """The labels in id order: sorted by name."""
     return sorted({product.label for products in splits.values() for product in products})

@@ -21,8 +21,10 @@ A classifier of beautybert that tells {num_labels} labels apart, by {inputs}. It
 {train:,} products of {sources}; what follows was counted on {test:,} others, the test split.
 `report.json` has all of it, label by label; `run.json` the options.
 
-It answers with one of its labels whatever it is asked, and knows nothing of products that are
-unlike those in its tables: probabilities are calibrated on {valid:,} of them.
+There is no answer "none of these": of a garden hose it names the likeliest label. Nothing but a
+text of which it knows hardly a word is left without an answer ({unanswered:,} of the test products,
+which count as wrong). Probabilities are calibrated on {valid:,} products of its tables and promise
+nothing for products unlike them.
 
 ## How good it is
 
@@ -34,7 +36,7 @@ products and inputs; majority is always answering the commonest label of trainin
 ## When to believe it
 
 Of the products whose answer has at least the probability on the left (`--min-probability`): how
-many there are, and how many of these are right.
+many there are, and how many of these are right. The first row has all that are answered.
 
 {coverage}
 
@@ -72,8 +74,15 @@ def model_card(scores: Mapping[str, Any], labels: Sequence[str], command: str) -
         coverage=_coverage_table(by_input),
         command=command,
         pool=_pool_table(read),
-        labels="\n".join(f"- `{label}`" for label in labels),
+        labels="\n".join(_label_line(label, scores["merged_labels"]) for label in labels),
+        unanswered=scores["unanswered"],
     )
+
+
+def _label_line(label: str, merged: Mapping[str, Sequence[str]]) -> str:
+    """A label and the other labels of the tables that it stands for."""
+    others = ", ".join(merged.get(label, ()))
+    return f"- `{label}`: {others}" if others else f"- `{label}`"
 
 
 def _reads(scores: Mapping[str, Any], case: str) -> bool:
@@ -123,7 +132,7 @@ def _coverage_table(by_input: Mapping[str, Mapping[str, Any]]) -> str:
     for levels in zip(*(found["coverage"] for found in by_input.values()), strict=True):
         cells = []
         for level in levels:
-            text = f"{level['answered']:.0%}, {level['correct']:.0%} right"
+            text = f"{level['answered']:.1%}, {level['correct']:.1%} right"
             cells.append(text if level["answered"] else "none")
         rows.append([f"{levels[0]['min_probability']:g}", *cells])
     return _table(["at least", *by_input], rows)

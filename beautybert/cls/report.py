@@ -25,7 +25,7 @@ from beautybert.cls import pool as pools
 from beautybert.cls.batches import ClsBatches
 from beautybert.cls.classifier import Classifier
 from beautybert.cls.documents import given
-from beautybert.cls.labels import label_list
+from beautybert.cls.labels import label_list, redundant
 from beautybert.cls.model_card import model_card, scores_by_input
 from beautybert.cls.pool import CASES
 from beautybert.cls.products import Product
@@ -79,6 +79,7 @@ def judge(
     sizes = {split: len(products) for split, products in data.by_split.items()}
     report = Report({**facts, "sizes": sizes, "pool": weights, "by_input": {}}, [])
     report.scores["inputs"] = list(classifier.inputs)
+    report.scores["merged_labels"] = _merged(classifier)
     everything = (product for products in data.by_split.values() for product in products)
     report.scores["sources"] = sorted({product.source for product in everything})
     for case in ("all", *CASES):
@@ -133,6 +134,14 @@ def _scores(
     }
 
 
+def _merged(classifier: Classifier) -> dict[str, list[str]]:
+    """The other labels, in lower case, that each label of the model stands for, if any."""
+    merged: dict[str, list[str]] = {}
+    for other, label in sorted(classifier.synonyms.items()):
+        merged.setdefault(label, []).append(other)
+    return merged
+
+
 def _names(labels: Sequence[str], logits: Tensor, answered: Tensor) -> list[str]:
     """The labels that logits (P, C) predict, '' where there is no answer."""
     pairs = zip(logits.argmax(-1).tolist(), answered.tolist(), strict=True)
@@ -150,7 +159,7 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
     test, labels = data.by_split["test"], data.labels
     text = json.dumps(report.scores, indent=1, ensure_ascii=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-    card = model_card(report.scores, labels, command(folder, data))
+    card = model_card(report.scores, labels, command(folder, data, report))
     (folder / "README.md").write_text(card, encoding="utf-8")
     rows: list[tuple] = [
         ("source", "row", "name", "ingredients", "label", "prediction", "probability")
@@ -168,7 +177,7 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
             "linear_svc_macro_f1",
         )
     ]
-    confusion = torch.zeros(len(labels), len(labels), dtype=torch.long)
+    confusion = torch.zeros(len(labels), len(labels) + 1, dtype=torch.long)  # the last: no answer
     shown = []
     step = max(1, len(test) // 5)  # five from all over the test split
     for index, case, answer, probability, *others in report.answers:
@@ -179,32 +188,48 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
             by_input.append((*row, product.label, case, *values, *others))
             continue
         rows.append((*row, product.name, product.ingredients, product.label, *values))
-        if answer:
-            confusion[labels.index(product.label), labels.index(answer)] += 1
+        predicted_id = labels.index(answer) if answer else len(labels)
+        confusion[labels.index(product.label), predicted_id] += 1
         if index % step == 0:
             shown.append(f"  {product.name or product.ingredients[:90]}")
             predicted = f"{answer} ({probability:.0%})" if answer else "nothing"
             shown.append(f"    is {product.label}, predicted {predicted}")
     write_csv(folder / "predictions_test.csv", rows)
     write_csv(folder / "predictions_by_input.csv", by_input)
-    table = pd.DataFrame(confusion.numpy(), index=labels, columns=labels)
+    table = pd.DataFrame(confusion[:, :-1].numpy(), index=labels, columns=labels)
     table.rename_axis("label \\ prediction").to_csv(folder / "confusion.csv")
     best_step = report.scores["best"]["step"]
     if best_step:
         plots.plot_confusion(folder, confusion.numpy(), labels)
-    weights = f"weights are those of step {best_step}"
-    return "\n".join([scores_text(report.scores, len(labels)), *shown[:10], weights])
+    shown = [scores_text(report.scores, len(labels)), *shown[:10]]
+    num_redundant = redundant(labels) if report.scores["labels"] == "full" else 0
+    if num_redundant:
+        shown.append(
+            f"{num_redundant} of the labels are other words for others of them: --labels canonical "
+            "merges them"
+        )
+    return "\n".join([*shown, f"weights are those of step {best_step}"])
 
 
-def command(folder: Path, data: ClsBatches) -> str:
-    """One that asks the model in `folder` for a product of the test split, for a shell."""
-    product = data.by_split["test"][0]
+def command(folder: Path, data: ClsBatches, report: Report) -> str:
+    """One that asks the model in `folder` for a product of the test split, for a shell.
+
+    It is the surest of those that it gets right and of which it read all, if there is one.
+    """
+    test = data.by_split["test"]
+    best, product = (False, False, 0.0), test[0]
+    for index, case, answer, probability, *_ in report.answers:
+        found = test[index]
+        is_correct = case == "all" and answer == found.label
+        rank = (is_correct, bool(found.name and found.ingredients), probability)
+        if rank > best:
+            best, product = rank, found
     return f"python -m beautybert.predict {shlex.quote(str(folder))} {_example_flags(product)}"
 
 
 def _example_flags(product: Product) -> str:
     """Flags of predict that ask for a product, shortened."""
-    start = ", ".join(product.ingredients.split(", ")[:4])
+    start = ", ".join(product.ingredients.split(", ")[:6])
     flags = {"--name": product.name, "--ingredients": start}
     return " ".join(f"{flag} {shlex.quote(text)}" for flag, text in flags.items() if text)
 
@@ -217,16 +242,13 @@ def scores_text(report: dict[str, Any], num_labels: int) -> str:
     ]
     for name, scores in scores_by_input(report).items():
         svc = scores["tfidf_linear_svc"]
-        beside = f"{svc['accuracy']:6.1%}        {svc['macro_f1']:.3f}" if svc else "not run"
+        beside = f"LinearSVC {svc['accuracy']:6.1%}        {svc['macro_f1']:.3f}   " if svc else ""
         lines.append(
             f"  {name:<14}{scores['products']:>6,} {scores['accuracy']:7.1%} {scores['top3']:6.1%} "
-            f"{scores['macro_f1']:.3f}   LinearSVC {beside}   majority "
-            f"{scores['majority_accuracy']:.1%}"
+            f"{scores['macro_f1']:.3f}   {beside}majority {scores['majority_accuracy']:.1%}"
         )
-    if not report["tfidf_linear_svc"]:
-        lines.append("  LinearSVC was not fitted: it takes --baseline and the extra `test`")
     left = [
-        f"{row['min_probability']:g}: {row['answered']:.0%} answered, {row['correct']:.0%} right"
+        f"{row['min_probability']:g}: {row['answered']:.1%} answered, {row['correct']:.1%} right"
         for row in report["coverage"][1::2]
     ]
     lines.append(f"  with --min-probability {'; '.join(left)}")

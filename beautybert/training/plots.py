@@ -59,9 +59,10 @@ def plot_losses(folder: Path) -> Path | None:
 
 
 def plot_confusion(folder: Path, confusion: np.ndarray, labels: Sequence[str]) -> Path | None:
-    """Draw counts (C, C), a row a label and a column a prediction, into confusion.png.
+    """Draw counts (C, C + 1), a row a label and a column a prediction, into confusion.png.
 
-    Each row is drawn as shares, with its counts if there are few labels. None without matplotlib.
+    The last column is for products without an answer. Each row is drawn as shares, with its counts
+    if there are few labels. None without matplotlib.
     """
     if importlib.util.find_spec("matplotlib") is None:
         return None
@@ -72,6 +73,10 @@ def plot_confusion(folder: Path, confusion: np.ndarray, labels: Sequence[str]) -
     figure = Figure(figsize=(inches, inches), layout="constrained")
     axes = figure.add_subplot(xlabel="prediction", ylabel="label")
     counts = confusion.sum(1)  # (C,)
+    columns = [*labels, "no answer"]
+    if not confusion[:, -1].any():
+        columns.pop()
+        confusion = confusion[:, :-1]
     shares = confusion / counts[:, None].clip(min=1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     bar = figure.colorbar(image, ax=axes, shrink=0.6, format=PercentFormatter(1))
@@ -79,7 +84,7 @@ def plot_confusion(folder: Path, confusion: np.ndarray, labels: Sequence[str]) -
     names = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True)]
     size = 9 if len(labels) < 40 else 6
     plain: dict[str, Any] = {"fontsize": size, "parse_math": False}  # a label may have dollar signs
-    axes.set_xticks(range(len(labels)), labels, rotation=90, **plain)
+    axes.set_xticks(range(len(columns)), columns, rotation=90, **plain)
     axes.set_yticks(range(len(labels)), names, **plain)
     if len(labels) <= MOST_NUMBERED:
         for (row, column), count in np.ndenumerate(confusion):
@@ -88,10 +93,10 @@ def plot_confusion(folder: Path, confusion: np.ndarray, labels: Sequence[str]) -
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     accuracy = confusion.trace() / max(counts.sum(), 1)
     axes.set_title(
-        f"{int(counts.sum()):,} answers on test products, {accuracy:.1%} right\n"
-        "in brackets a label's products"
+        f"{int(counts.sum()):,} test products, {accuracy:.1%} right\n"
+        "in brackets those of each label"
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # labels of other scripts are boxes
-        figure.savefig(folder / "confusion.png", dpi=130)
+        figure.savefig(folder / "confusion.png", dpi=130, bbox_inches="tight")
     return folder / "confusion.png"

@@ -39,6 +39,8 @@ def report():
         "sizes": {"train": 8000, "valid": 900, "test": 1234},
         "by_input": {"name": name},
         "pool": weights,
+        "unanswered": 12,
+        "merged_labels": {"Cream": ["day cream", "night cream"]},
     }
 
 
@@ -55,15 +57,18 @@ def test_tables_have_the_scores_the_coverage_and_the_pool(report):
     assert card.startswith("---\nlibrary_name: beautybert\n")
     assert "tells 2 labels apart, by name or ingredient list." in card
     assert "trained on\n8,000 products of shop, sephora;" in card
-    assert "\n    ask it\n" in card and card.endswith("- `Cream`\n- `Gel`\n")
+    assert "\n    ask it\n" in card and card.endswith(
+        "- `Cream`: day cream, night cream\n- `Gel`\n"
+    )
+    assert "without an answer (12 of the test products,\n" in card
     assert scores[1:] == [
         ["as they are", "1,234", "81.1% (79% to 83%)", "90.0%", "0.500", "75.0%", "0.600", "6.0%"],
         ["name alone", "1,234", "78.9% (77% to 81%)", "90.0%", "0.500", "77.0%", "0.654", "6.0%"],
     ]
     assert coverage == [
         ["at least", "as they are", "name alone"],
-        ["0", "99%, 82% right", "100%, 79% right"],
-        ["0.9", "40%, 97% right", "none"],
+        ["0", "99.0%, 82.0% right", "100.0%, 78.9% right"],
+        ["0.9", "40.0%, 97.0% right", "none"],
     ]
     assert pool == [
         ["", "name", "prior", "balanced prior", "ingredients"],

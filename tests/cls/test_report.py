@@ -1,5 +1,6 @@
 """What the report says of answers that are known beforehand; test_train_cls.py has whole runs."""
 
+import dataclasses
 import json
 import re
 
@@ -9,6 +10,7 @@ import torch
 from beautybert.cls import baselines, report
 from beautybert.cls.batches import ClsBatches
 from beautybert.cls.classifier import Classifier
+from beautybert.cls.labels import redundant
 from beautybert.cls.pool import Pool
 from beautybert.cls.products import INPUTS, Product
 from beautybert.training.distributed import Ranks
@@ -106,10 +108,26 @@ def test_files_and_text_say_the_same(judged, tmp_path):
     ]
     assert re.search("as they are +4 +75.0%", text)
     assert re.search("list alone +3 +66.7%", text)
-    assert "LinearSVC was not fitted" in text
+    assert "LinearSVC" not in text
     assert "weights are those of step 7" in text
-    command = f"python -m beautybert.predict {tmp_path} --name one --ingredients x"
-    assert report.command(tmp_path, data) == command
+
+
+def test_the_next_command_asks_for_a_product_that_the_model_gets_right(judged, tmp_path):
+    data, found = judged
+    command = f"python -m beautybert.predict {tmp_path} "
+    assert report.command(tmp_path, data, found) == command + "--name three --ingredients z"
+    without_three = [answer for answer in found.answers if answer[0] != 3]
+    found = dataclasses.replace(found, answers=[(3, "all", "Gel", 0.99), *without_three])
+    assert report.command(tmp_path, data, found) == command + "--name one --ingredients x"
+    by_list = [answer for answer in judged[1].answers if answer[:2] == (2, "all")]
+    found = dataclasses.replace(found, answers=by_list)
+    assert report.command(tmp_path, data, found) == command + "--ingredients y"
+
+
+def test_labels_that_others_stand_for_are_counted_and_named(judged, tmp_path):
+    data, found = judged
+    assert "canonical" not in report.write(tmp_path, data, found)
+    assert redundant(["Moisturizers", "Moisturizer", "Cream", "of no table"]) == 1
 
 
 def test_the_baseline_is_judged_by_the_documents_of_each_case_too(judged, monkeypatch):

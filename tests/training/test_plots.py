@@ -8,6 +8,11 @@ from beautybert.training import plots
 from beautybert.training.plots import plot_confusion, plot_losses
 
 
+def answered(counts):
+    """Counts of labels by predictions (C, C) -> with a column of no answer, (C, C + 1)."""
+    return np.pad(counts, ((0, 0), (0, 1)))
+
+
 def test_the_picture_of_losses_has_a_curve_for_each_split(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     from matplotlib.axes import Axes
@@ -42,7 +47,7 @@ def test_the_picture_of_confusion_shows_each_row_as_shares(tmp_path):
     num_dark = []
     for name, counts in (("uneven", [1, 50, 7]), ("even", [9, 9, 9])):
         (tmp_path / name).mkdir()
-        path = plot_confusion(tmp_path / name, np.diag(counts), ["a", "b", "c"])
+        path = plot_confusion(tmp_path / name, answered(np.diag(counts)), ["a", "b", "c"])
         assert path.read_bytes().startswith(b"\x89PNG")
         picture = imread(path)
         num_dark.append((picture[..., 2] - picture[..., 0] > 0.3).sum())
@@ -54,7 +59,7 @@ def test_without_matplotlib_nothing_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None)
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "split": "train", "loss": 3.0}\n')
     assert plot_losses(tmp_path) is None
-    assert plot_confusion(tmp_path, np.diag([1, 2]), ["a", "b"]) is None
+    assert plot_confusion(tmp_path, answered(np.diag([1, 2])), ["a", "b"]) is None
     assert not list(tmp_path.glob("*.png"))
 
 
@@ -63,7 +68,7 @@ def test_labels_are_drawn_as_they_are_and_without_a_warning(tmp_path):
     pytest.importorskip("matplotlib")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        path = plot_confusion(tmp_path, np.eye(3, dtype=int), [r"$\frac$", "口紅", "a"])
+        path = plot_confusion(tmp_path, answered(np.eye(3, dtype=int)), [r"$\frac$", "口紅", "a"])
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -87,14 +92,22 @@ def drawn_texts(folder, counts, labels, monkeypatch):
 
 def test_the_picture_of_confusion_says_how_many_and_how_many_are_right(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    counts = np.array([[3, 1], [0, 4]])
+    counts = answered(np.array([[3, 1], [0, 4]]))
     (title,), numbers = drawn_texts(tmp_path, counts, ["a", "b"], monkeypatch)
-    assert title.startswith("8 answers on test products, 87.5% right")
+    assert title.startswith("8 test products, 87.5% right")
     assert numbers == [(0, 0, "3"), (0, 1, "1"), (1, 1, "4")]
+
+
+def test_products_without_an_answer_count_as_wrong_in_the_picture_too(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    counts = np.array([[3, 1, 2], [0, 4, 0]])
+    (title,), numbers = drawn_texts(tmp_path, counts, ["a", "b"], monkeypatch)
+    assert title.startswith("10 test products, 70.0% right")
+    assert numbers == [(0, 0, "3"), (0, 1, "1"), (0, 2, "2"), (1, 1, "4")]
 
 
 def test_many_labels_have_no_numbers(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     labels = [f"label {i}" for i in range(plots.MOST_NUMBERED + 1)]
-    counts = np.eye(len(labels), dtype=int)
+    counts = answered(np.eye(len(labels), dtype=int))
     assert drawn_texts(tmp_path, counts, labels, monkeypatch)[1] == []
