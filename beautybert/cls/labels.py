@@ -78,7 +78,7 @@ def synonyms(labels: Sequence[str], path: str | Path | None = None) -> dict[str,
     for label, names in read_label_table(path).items():
         merged = next((name for name in names if name in labels), "")
         for other in (label, names[0]):  # for families, canonical names too
-            if merged and other.casefold() not in own:
+            if merged and other and other.casefold() not in own:
                 found.setdefault(other.casefold(), merged)
     return found
 
