@@ -703,6 +703,17 @@ def test_below_the_minimum_probability_rows_are_left_unanswered(
     assert f"  {num_unsure} probability below {threshold:g}" in lines[1:3]
 
 
+def test_what_is_not_answered_is_not_explained(unsure_run, catalogue, tmp_path, capsys):
+    found = ask(unsure_run, catalogue, tmp_path, min_probability=1.0, explain=True)
+    assert set(found["prediction"]) == {""} and set(found["explanation"]) == {""}
+    predict_one = PredictConfig(
+        str(unsure_run.out), name="Velvet Serum", min_probability=1.0, explain=True
+    )
+    capsys.readouterr()
+    predict.main(predict_one)
+    assert capsys.readouterr().out == "no answer: probability below 1\n"
+
+
 def test_families_are_answered_where_no_label_has_half_of_the_probability(
     run, catalogue, tmp_path, capsys
 ):

@@ -190,6 +190,14 @@ def test_only_cases_of_the_test_products_are_fitted(data):
     assert list(linear_svc(lists_alone).chosen) == ["ingredients"]
 
 
+def test_the_plan_says_whether_there_is_a_baseline_and_why_not(monkeypatch):
+    assert "LinearSVC" not in baselines.plan(False)
+    monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: object())
+    assert baselines.plan(True).endswith("the pool is fitted, and LinearSVC to compare with")
+    monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: None)
+    assert baselines.plan(True).endswith("scikit-learn is not installed")
+
+
 def test_without_scikit_learn_there_are_no_answers(data, monkeypatch):
     monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: None)
     result = linear_svc(data)
