@@ -86,6 +86,7 @@ def test_synonyms_are_what_the_table_merges_into_labels_of_the_model(tmp_path):
         ("Toner", "Toner", "care"),
         ("Minis", "", ""),
         ("Soap", "Soap", "wash"),
+        ("Care Sets", "", "care"),  # of no canonical label
     ]
     path = write(tmp_path / "labels.csv", rows)
     assert synonyms(["Serum", "Soap"], path) == {
@@ -93,6 +94,7 @@ def test_synonyms_are_what_the_table_merges_into_labels_of_the_model(tmp_path):
         "serums": "Serum",
     }
     assert synonyms(["care", "Soap"], path) == {
+        "care sets": "care",
         "face serums": "care",
         "serum": "care",
         "serums": "care",
