@@ -28,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 from torch.nn.utils import clip_grad_norm_
 
 from beautybert.bert import model as bert_model
-from beautybert.bert import pretrained, wordpiece
+from beautybert.bert import model_folder, pretrained, wordpiece
 from beautybert.cls import (
     baselines,
     batches,
@@ -158,7 +158,7 @@ def main(config: ClsConfig) -> dict:
     ranks.print0(f"products: {counts}", splits.check_no_overlap(by_split, config.split))
     if config.describe:
         return report.write_splits(out, by_split, all_splits["train"], ranks, describe=True)
-    checkpoint = pretrained.resolve(config.init)  # None: start from scratch
+    checkpoint = model_folder.resolve(config.init)  # None: start from scratch
     splits.check_no_leakage(checkpoint, [*by_split["valid"], *by_split["test"]])
     start = checkpoint or runlog.resumed(out, config.resume)
     tokenizer = wordpiece.load_or_learn(start, products.texts(by_split["train"]), config.vocab_size)

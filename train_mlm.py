@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 from torch.nn.utils import clip_grad_norm_
 
 from beautybert.bert import model as bert_model
-from beautybert.bert import pretrained, token_units, wordpiece
+from beautybert.bert import model_folder, pretrained, token_units, wordpiece
 from beautybert.mlm import added_tokens, batches, corpus, fill_mask, token_cache
 from beautybert.training import (
     checkpoints,
@@ -184,7 +184,7 @@ def main(config: MlmConfig) -> dict:
 
     # ==== data ================================================================================
     texts = corpus.Corpus(config.data, config.text_fields, config.max_bad_rows)
-    checkpoint = pretrained.resolve(config.init)  # None: start from scratch
+    checkpoint = model_folder.resolve(config.init)  # None: start from scratch
     start = checkpoint or runlog.resumed(out, config.resume)
     base_tokenizer = token_cache.load_or_learn_tokenizer(
         start, texts, config.vocab_size, config.cache_dir, ranks

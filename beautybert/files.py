@@ -27,10 +27,11 @@ _REQUIRED = object()
 # ---- in ----------------------------------------------------------------------------------------
 
 
-def read_json(path: Path | str) -> dict[str, Any]:
-    """The object in a JSON file. ValueError that names the file for anything else in it.
+def read_json(path: Path | str, kind: type = dict) -> Any:
+    """The object in a JSON file, or a value of another of `KINDS`.
 
-    FileNotFoundError if there is no such file, so that a caller can say what it means.
+    ValueError that names the file for anything else in it; FileNotFoundError if there is no such
+    file, so that a caller can say what that means.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -40,19 +41,22 @@ def read_json(path: Path | str) -> dict[str, Any]:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no JSON: byte {error.start} is not UTF-8") from None
-    return parse_json(text, str(path))
+    return parse_json(text, str(path), kind)
 
 
-def parse_json(text: str | bytes, where: str) -> dict[str, Any]:
-    """The object in a JSON text. ValueError that begins with `where` for anything else."""
+def parse_json(text: str | bytes, where: str, kind: type = dict) -> Any:
+    """The object, or value of another of `KINDS`, in a JSON text.
+
+    ValueError that begins with `where` for anything else.
+    """
     try:
         contents = json.loads(text)
     except RecursionError:
         raise ValueError(f"{where} is no JSON that can be read: nested too deep") from None
     except ValueError as error:  # also not UTF-8, and a number of over 4,300 digits
         raise ValueError(f"{where} is no JSON: {error}") from None
-    if not isinstance(contents, dict):
-        raise ValueError(f"{where} is {kind_of(contents)}, must be an object")
+    if not isinstance(contents, kind):
+        raise ValueError(f"{where} is {kind_of(contents)}, must be {KINDS[kind]}")
     return contents
 
 
@@ -96,6 +100,17 @@ def value_of(
     return value
 
 
+def inside(name: str, where: Path | str) -> str:
+    """A file or folder name that a file gives for what is beside it, which must not leave there.
+
+    The name alone is judged: what is beside it may be a link, as in caches of the hub.
+    """
+    parts = name.replace("\\", "/").rstrip("/").split("/")
+    if any(part in ("", ".", "..") or ":" in part or not part.isprintable() for part in parts):
+        raise ValueError(f"{where} names {shown(name)}, which is outside its folder")
+    return name
+
+
 def kind_of(value: Any) -> str:
     """What a value of JSON is, for a message."""
     return "null" if value is None else KINDS[type(value)]
@@ -129,6 +144,15 @@ def write_text(path: Path | str, text: str) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def flush(path: Path | str) -> None:
+    """Force a file or folder that is written to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path | str, contents: Any, indent: int | None = 2) -> None:

@@ -22,12 +22,33 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from beautybert.bert.attention import PackedLengths, attend, backend_name
+from beautybert.files import shown, value_of
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
+    "gelu_python": F.gelu,
     "gelu_new": partial(F.gelu, approximate="tanh"),
+    "gelu_fast": partial(F.gelu, approximate="tanh"),
     "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
     "relu": F.relu,
+    "silu": F.silu,
+    "swish": F.silu,
+}
+
+# The least and the largest value that a field of config.json may have.
+LIMITS = {
+    "vocab_size": (1, 10_000_000),
+    "hidden_size": (1, 65_536),
+    "num_hidden_layers": (1, 1_000),
+    "num_attention_heads": (1, 4_096),
+    "intermediate_size": (1, 1_000_000),
+    "hidden_dropout_prob": (0, 1),
+    "attention_probs_dropout_prob": (0, 1),
+    "max_position_embeddings": (1, 1_000_000),
+    "type_vocab_size": (1, 1_000),
+    "initializer_range": (0, 100),
+    "layer_norm_eps": (0, 1),
+    "pad_token_id": (0, 10_000_000),
 }
 
 
@@ -67,12 +88,14 @@ class BertConfig:
                 f"hidden_size {self.hidden_size} is no multiple of "
                 f"num_attention_heads {self.num_attention_heads}"
             )
-        if self.num_hidden_layers < 1:
-            raise ValueError(f"num_hidden_layers must be at least 1, not {self.num_hidden_layers}")
         if self.hidden_act not in ACTIVATIONS:
             supported = ", ".join(ACTIVATIONS)
             raise ValueError(
-                f"hidden_act {self.hidden_act!r} is not supported; supported: {supported}"
+                f"hidden_act {shown(self.hidden_act)} is not supported; supported: {supported}"
+            )
+        if self.pad_token_id >= self.vocab_size:
+            raise ValueError(
+                f"pad_token_id {self.pad_token_id} is no id below vocab_size {self.vocab_size}"
             )
 
     @property
@@ -81,26 +104,35 @@ class BertConfig:
         return self.hidden_size // self.num_attention_heads
 
     @classmethod
-    def from_dict(cls, values: dict) -> BertConfig:
-        """From the contents of config.json.
+    def from_dict(cls, values: dict, where: str = "config.json") -> BertConfig:
+        """From the contents of config.json; a field that is missing or null has its default.
 
-        ValueError if it describes a model that this one is not.
+        ValueError that begins with `where` if a value is of another type or out of its `LIMITS`,
+        and if it describes a model that this one is not.
         """
         expected = {
             "model_type": "bert",
             "position_embedding_type": "absolute",
             "is_decoder": False,
             "add_cross_attention": False,
-            "tie_word_embeddings": True,
         }
         for key, value in expected.items():
             if values.get(key, value) != value:
                 raise ValueError(
-                    f"config.json has {key} = {values[key]!r}; only {value!r} is supported"
+                    f"{where}: {key} is {shown(values[key])}; only {shown(value)} is supported"
                 )
-        known = {field.name for field in fields(cls)}
-        given = {key: value for key, value in values.items() if value is not None}
-        return cls(**{key: value for key, value in given.items() if key in known})
+        given = {}
+        for field in fields(cls):
+            kind: Any = type(field.default)
+            low, high = LIMITS.get(field.name, (None, None))
+            found = value_of(
+                values, field.name, kind, where, default=field.default, at_least=low, at_most=high
+            )
+            given[field.name] = kind(found)  # a float may be written as 0
+        try:
+            return cls(**given)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
 
     def with_dropout(self, probability: float | None) -> BertConfig:
         """The same shape with another dropout of hidden states; None: its own."""

@@ -1,12 +1,12 @@
-"""Weights in and out: Hugging Face BERT folders and hub names, safetensors only, strict, reported.
+"""Weights in and out: Hugging Face BERT folders, safetensors only, strict, reported.
 
-`canonical_keys` settles what the key names of older files mean, `load_weights` whether they fit the
-model. Tokenizer files are read in wordpiece.py, training checkpoints in training/checkpoints.py.
+Where a folder comes from is in model_folder.py. `canonical_keys` settles what the key names of
+older files mean, `load_weights` whether they fit the model. Tokenizer files are read in
+wordpiece.py, training checkpoints in training/checkpoints.py.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from beautybert import files
 from beautybert.bert.model import (
     BertConfig,
     BertForMaskedLM,
@@ -29,64 +29,31 @@ from beautybert.bert.model import (
 )
 from beautybert.bert.wordpiece import token_list
 
-HUB_FILES = [
-    "config.json",
-    "model.safetensors",
-    "model-*.safetensors",
-    "model.safetensors.index.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-]
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 CONVERT = (
     'python -c "from transformers import BertForMaskedLM as M; '
     "M.from_pretrained('NAME').save_pretrained('FOLDER')\""
 )
 ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
+WRAPPERS = ("module.", "_orig_mod.")
+BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 TIED_COPIES = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
 
 
-# ---- where a model comes from ------------------------------------------------------------------
-
-
-def resolve(name: str) -> Path | None:
-    """The local folder of --init `name`: None for "scratch", a folder as it is, else a hub
-    download.
-
-    ValueError if it is none of these. The hub is that of the environment variable HF_ENDPOINT;
-    huggingface_hub caches downloads.
-    """
-    if name == "scratch":
-        return None
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists():
-        raise ValueError(f"--init {name}: is a file; name its folder")
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise ValueError(f"--init {name}: no such folder")
-    try:
-        return Path(snapshot_download(name, allow_patterns=HUB_FILES))
-    except Exception as error:  # a library boundary: network, authorisation, name, disk
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"--init {name}: no such folder here, and the hub says: {reason}"
-        ) from None
+# ---- the shape of a model ----------------------------------------------------------------------
 
 
 def read_config(folder: Path) -> BertConfig:
     """config.json of a checkpoint folder. ValueError if it is absent, broken or not a BERT's."""
     path = folder / "config.json"
     try:
-        return BertConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return BertConfig.from_dict(files.read_json(path), str(path))
     except FileNotFoundError:
         raise ValueError(f"{folder} has no config.json") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def config_for(
@@ -101,7 +68,7 @@ def config_for(
     if checkpoint is None:
         return config_of_size(size, num_tokens, max(512, max_length))
     config = read_config(checkpoint)
-    check_weights(checkpoint)
+    check_shapes(checkpoint, config)
     if num_tokens > config.vocab_size:
         raise ValueError(
             f"{checkpoint}: the tokenizer has {num_tokens:,} ids, the word embeddings of "
@@ -146,16 +113,46 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
 
     def read(file: Any) -> None:
-        names = file.keys()
-        weights.update((name, file.get_tensor(name)) for name in names)
+        for name in file.keys():  # noqa: SIM118  (it is no dict)
+            if name in weights:
+                raise ValueError(f"{folder} has the tensor {name} in two files")
+            weights[name] = file.get_tensor(name)
 
     _open_weights(folder, read)
     return weights
 
 
-def check_weights(folder: Path) -> None:
-    """ValueError as of `read_weights`, for what can be known without reading a tensor."""
-    _open_weights(folder, lambda file: None)
+def check_shapes(folder: Path, config: BertConfig) -> None:
+    """ValueError as of `read_weights`, and if the embeddings or layers are not those of `config`.
+
+    Nothing but headers is read, and no model is built: config.json may ask for one that fits no
+    memory.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def read(file: Any) -> None:
+        names = file.keys()
+        shapes.update((name, tuple(file.get_slice(name).get_shape())) for name in names)
+
+    _open_weights(folder, read)
+    shapes = {plain_key(name): shape for name, shape in shapes.items()}
+    expected = {
+        "word_embeddings": (config.vocab_size, config.hidden_size),
+        "position_embeddings": (config.max_position_embeddings, config.hidden_size),
+        "token_type_embeddings": (config.type_vocab_size, config.hidden_size),
+    }
+    for name, shape in expected.items():
+        found = shapes.get(f"bert.embeddings.{name}.weight", shape)
+        if found != shape:
+            raise ValueError(f"{folder}: {name} has shape {found}, config.json asks for {shape}")
+    top = f"bert.encoder.layer.{config.num_hidden_layers - 1}.output.dense.weight"
+    found = shapes.get(top, ())
+    if found != (config.hidden_size, config.intermediate_size):
+        raise ValueError(
+            f"{folder}: {top} {f'has shape {found}' if found else 'is missing'}, config.json asks "
+            f"for {config.num_hidden_layers} layers of {config.hidden_size} and "
+            f"{config.intermediate_size}"
+        )
 
 
 def _open_weights(folder: Path, use: Callable[[Any], None]) -> None:
@@ -176,11 +173,12 @@ def _weight_files(folder: Path, index: Path) -> list[Path]:
     if (folder / "model.safetensors").is_file():
         return [folder / "model.safetensors"]
     if index.is_file():
-        try:
-            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            return [folder / name for name in sorted(set(shards))]
-        except (ValueError, KeyError, AttributeError) as error:
-            raise ValueError(f"{index}: broken ({error!r})") from None
+        shards = files.value_of(files.read_json(index), "weight_map", dict, index)
+        for tensor in shards:
+            files.inside(files.value_of(shards, tensor, str, index), index)
+        if not shards:
+            raise ValueError(f"{index}: weight_map is empty")
+        return [folder / name for name in sorted(set(shards.values()))]
     pickles = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
     only = f", only {pickles[0]}" if pickles else ""
     raise ValueError(
@@ -192,18 +190,18 @@ def _weight_files(folder: Path, index: Path) -> list[Path]:
 def canonical_keys(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """Rename to today's key names; the second value names what BERT files have and no model uses.
 
-    Renamed are old layer norms (gamma, beta), names without the prefix `bert.` and a decoder under
-    its second name. Unused are position numbers, the next-sentence head and tied decoder copies.
-    ValueError for a decoder that is not tied.
+    Unused are position and token-type numbers, the next-sentence head and tied decoder copies. A
+    decoder that is not tied stays under its own name, for `check_tied`. ValueError for two names
+    that mean the same.
     """
-    renamed, unused = {}, []
+    renamed: dict[str, Tensor] = {}
+    unused = []
     for key, tensor in weights.items():
-        name = key.replace("LayerNorm.gamma", "LayerNorm.weight")
-        name = name.replace("LayerNorm.beta", "LayerNorm.bias")
-        if name.startswith(ENCODER_PARTS):
-            name = "bert." + name
-        if name.endswith("embeddings.position_ids") or name.startswith("cls.seq_relationship."):
+        name = plain_key(key)
+        if name.endswith(BUFFERS) or name.startswith("cls.seq_relationship."):
             unused.append(key)
+        elif name in renamed:
+            raise ValueError(f"the weights have {name} under two names, one of them {key}")
         else:
             renamed[name] = tensor
     for copy, original in TIED_COPIES.items():
@@ -215,11 +213,31 @@ def canonical_keys(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[
         elif torch.equal(tensor, renamed[original]):
             unused.append(copy)
         else:
-            raise ValueError(
-                f"{copy} differs from {original}: a decoder that is not tied to the embeddings is "
-                "not supported"
-            )
+            renamed[copy] = tensor
     return renamed, unused
+
+
+def plain_key(key: str) -> str:
+    """A tensor's name as BERT checkpoints of today have it.
+
+    Without what DistributedDataParallel and torch.compile put before it, with today's names of
+    layer norms (gamma and beta before) and the prefix `bert.`.
+    """
+    while key.startswith(WRAPPERS):
+        key = key.split(".", 1)[1]
+    key = key.replace("LayerNorm.gamma", "LayerNorm.weight")
+    key = key.replace("LayerNorm.beta", "LayerNorm.bias")
+    return "bert." + key if key.startswith(ENCODER_PARTS) else key
+
+
+def check_tied(weights: dict[str, Tensor], checkpoint: Path) -> None:
+    """ValueError if canonical weights have a decoder of their own: the MLM head here has none."""
+    for copy, original in TIED_COPIES.items():
+        if copy in weights:
+            raise ValueError(
+                f"{checkpoint}: {copy} differs from {original}: a decoder that is not tied to the "
+                "embeddings is not supported"
+            )
 
 
 def load_weights(
@@ -243,6 +261,10 @@ def load_weights(
         problems.append(f"{len(unexpected)} unexpected tensors: {first_few(unexpected)}")
     if missing:
         problems.append(f"{len(missing)} tensors are missing: {first_few(missing)}")
+    for key, tensor in weights.items():
+        if tensor.dtype not in FLOATS:
+            problems.append(f"{key} is of {tensor.dtype}, which is not read")
+            break
     loaded = [key for key in expected if key in weights]
     misshapen = [key for key in loaded if weights[key].shape != expected[key].shape]
     for key in misshapen[:3]:
@@ -258,6 +280,15 @@ def load_weights(
     return LoadReport(tuple(loaded), tuple(initialised), tuple(unused))
 
 
+def canonical_weights(checkpoint: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """`canonical_keys` of a folder's weights; its errors name the folder."""
+    weights = read_weights(checkpoint)
+    try:
+        return canonical_keys(weights)
+    except ValueError as error:
+        raise ValueError(f"{checkpoint}: {error}") from None
+
+
 def load_masked_lm(checkpoint: Path | None, config: BertConfig) -> tuple[BertForMaskedLM, str]:
     """BERT with the masked-LM head and what was loaded; without a checkpoint all weights are new.
 
@@ -265,7 +296,13 @@ def load_masked_lm(checkpoint: Path | None, config: BertConfig) -> tuple[BertFor
     """
     if checkpoint is None:
         return BertForMaskedLM(config), "weights: all newly initialised"
-    weights, unused = canonical_keys(read_weights(checkpoint))
+    weights, unused = canonical_weights(checkpoint)
+    check_tied(weights, checkpoint)
+    if any(key.startswith("classifier.") for key in weights):
+        raise ValueError(
+            f"{checkpoint} holds a classifier, which is not pretrained further; name the model "
+            "that it was trained from"
+        )
     has_pooler = any(key.startswith("bert.pooler.") for key in weights)
     model = BertForMaskedLM(config, pooler=has_pooler)
     try:
@@ -289,12 +326,12 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     config_dict = {"architectures": [type(model).__name__], **model.config.to_dict()}
-    text = json.dumps(config_dict | (metadata or {}), indent=2)
-    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+    files.write_json(folder / "config.json", config_dict | (metadata or {}))
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     temporary = folder / "model.safetensors.tmp"
     save_file(tensors, temporary, metadata={"format": "pt"})
     shutil.copymode(folder / "config.json", temporary)  # safetensors' files are their owner's alone
+    files.flush(temporary)
     os.replace(temporary, folder / "model.safetensors")
 
 

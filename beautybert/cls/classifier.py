@@ -401,7 +401,7 @@ def check_version(folder: Path, metadata: Mapping[str, Any]) -> None:
 
 def load_exported(model: BertForSequenceClassification, folder: Path) -> None:
     """Put the weights of model.safetensors into the model. ValueError if they do not fit."""
-    weights, _ = pretrained.canonical_keys(pretrained.read_weights(folder))
+    weights, _ = pretrained.canonical_weights(folder)
     try:
         pretrained.load_weights(model, weights)
     except ValueError as error:

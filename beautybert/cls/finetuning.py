@@ -28,7 +28,9 @@ def start(
     if checkpoint is None:
         model = BertForSequenceClassification(config, len(labels), head)
         return model, "weights: all newly initialised"
-    weights, unused = pretrained.canonical_keys(pretrained.read_weights(checkpoint))
+    weights, unused = pretrained.canonical_weights(checkpoint)
+    if head == "mlm-logits":
+        pretrained.check_tied(weights, checkpoint)
     if any(key.startswith("classifier.") for key in weights):
         _check_same_task(checkpoint, labels, head)
     model = BertForSequenceClassification(config, len(labels), head)

@@ -1,3 +1,4 @@
+import dataclasses
 import random
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from torch._dynamo.testing import CompileCounter
 from beautybert.bert import attention
 from beautybert.bert.attention import PackedLengths, attend
 from beautybert.bert.model import (
+    ACTIVATIONS,
     HEADS,
     BertConfig,
     BertForMaskedLM,
@@ -403,12 +405,38 @@ def test_initialisation_is_berts_but_for_positions():
         ({"model_type": "roberta"}, "model_type"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
         ({"is_decoder": True}, "is_decoder"),
-        ({"hidden_act": "swish"}, "hidden_act 'swish'"),
+        ({"hidden_act": "mish"}, 'hidden_act "mish" is not supported'),
         ({"hidden_size": 10, "num_attention_heads": 4}, "no multiple"),
-        ({"num_hidden_layers": 0}, "at least 1"),
-        ({"tie_word_embeddings": False}, "tie_word_embeddings"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0, must be a whole number of at least 1"),
+        ({"vocab_size": 5, "pad_token_id": 5}, "pad_token_id 5 is no id below vocab_size 5"),
     ],
 )
 def test_a_config_of_another_model_is_refused(values, message):
-    with pytest.raises(ValueError, match=message):
-        BertConfig.from_dict(values)
+    with pytest.raises(ValueError, match=f"^f.json: .*{message}"):
+        BertConfig.from_dict(values, "f.json")
+
+
+@pytest.mark.parametrize("field", sorted(field.name for field in dataclasses.fields(BertConfig)))
+def test_a_value_of_another_type_or_out_of_range_is_named(field):
+    """With null, as if it were missing."""
+    config = BertConfig.from_dict({field: None})
+    assert config == BertConfig()
+    good = getattr(config, field)
+    wrong = [[good], {"a": good}, True]
+    if isinstance(good, str):
+        wrong.append(5)
+    else:
+        wrong += [str(good), 10**30, float("nan"), -1]
+    if isinstance(good, int):
+        wrong.append(2.5)
+    for value in wrong:
+        with pytest.raises(ValueError, match=rf"^f.json: .*\b{field} .*") as caught:
+            BertConfig.from_dict({field: value}, "f.json")
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_activations_are_those_of_transformers(name):
+    activations = pytest.importorskip("transformers.activations")
+    x = torch.linspace(-6, 6, 1001)
+    torch.testing.assert_close(ACTIVATIONS[name](x), activations.ACT2FN[name](x), atol=1e-6, rtol=0)

@@ -1,11 +1,6 @@
-import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import shutil
 
 import pytest
 import torch
@@ -15,7 +10,7 @@ from beautybert.bert import pretrained, wordpiece
 from beautybert.bert.attention import PackedLengths
 from beautybert.bert.model import BertForMaskedLM
 from beautybert.bert.pretrained import canonical_keys, load_weights, read_config, read_weights
-from tests.conftest import ROOT, TINY, minilm
+from tests.conftest import TINY, minilm
 
 
 def load(folder):
@@ -74,6 +69,21 @@ def in_bf16(weights):
     return {key: tensor.bfloat16() for key, tensor in weights.items()}
 
 
+def wrapped(*prefixes):
+    """Names as torch's wrappers leave them, each of the prefixes at some of them."""
+
+    def change(weights):
+        keys = enumerate(weights.items())
+        return {prefixes[i % len(prefixes)] + key: tensor for i, (key, tensor) in keys}
+
+    return change
+
+
+def with_buffers(weights):
+    numbers = {"position_ids": torch.arange(64)[None], "token_type_ids": torch.zeros(1, 64).long()}
+    return weights | {f"bert.embeddings.{name}": tensor for name, tensor in numbers.items()}
+
+
 def encoder_alone(weights):
     return {
         key.removeprefix("bert."): tensor
@@ -84,7 +94,15 @@ def encoder_alone(weights):
 
 @pytest.mark.parametrize(
     "change, num_unused, tolerance",
-    [(old_names, 0, 0), (with_extras, 5, 0), (second_bias_name, 0, 0), (in_bf16, 0, 0.1)],
+    [
+        (old_names, 0, 0),
+        (with_extras, 5, 0),
+        (second_bias_name, 0, 0),
+        (in_bf16, 0, 0.1),
+        (wrapped("module."), 0, 0),
+        (wrapped("_orig_mod.", "module._orig_mod.", "_orig_mod.module.", ""), 0, 0),
+        (with_buffers, 2, 0),
+    ],
 )
 def test_every_spelling_of_a_checkpoint_loads_completely(
     checkpoint, tmp_path, change, num_unused, tolerance
@@ -129,6 +147,11 @@ def test_shards_with_an_index_load_like_one_file(checkpoint, tmp_path):
     read = read_weights(tmp_path)
     assert read.keys() == weights.keys()
     assert all(torch.equal(read[key], weights[key]) for key in weights)
+    shutil.copy(tmp_path / "model-00001-of-00002.safetensors", tmp_path / "model-3.safetensors")
+    index.write_text(json.dumps({"weight_map": weight_map | {"x": "model-3.safetensors"}}))
+    with pytest.raises(ValueError, match=f"has the tensor {keys[0]} in two files"):
+        read_weights(tmp_path)
+    index.write_text(json.dumps({"weight_map": weight_map}))
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
     message = (
         "model-00002-of-00002.safetensors is missing, though model.safetensors.index.json names it"
@@ -225,6 +248,15 @@ def with_foreign_names(weights):
             replaced("cls.predictions.decoder.weight", torch.ones(3, 32)),
             "a decoder that is not tied",
         ),
+        (replaced("classifier.weight", torch.zeros(2, 32)), "holds a classifier, which is not"),
+        (
+            replaced("module.cls.predictions.bias", torch.zeros(1)),
+            "have cls.predictions.bias under two names, one of them module.cls.predictions.bias",
+        ),
+        (
+            replaced("bert.encoder.layer.0.intermediate.dense.bias", torch.zeros(64).long()),
+            "layer.0.intermediate.dense.bias is of torch.int64, which is not read",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_by_name(checkpoint, tmp_path, change, message):
@@ -239,6 +271,67 @@ def test_loading_needs_every_tensor_unless_told(checkpoint):
     del weights["cls.predictions.bias"]
     with pytest.raises(ValueError, match="1 tensors are missing: cls.predictions.bias"):
         load_weights(model, weights)
+
+
+@pytest.mark.parametrize(
+    "weight_map, message",
+    [
+        ({"a": "../plain/model.safetensors"}, "which is outside its folder"),
+        ({"a": "/plain/model.safetensors"}, "which is outside its folder"),
+        ({"a": "..\\plain\\model.safetensors"}, "which is outside its folder"),
+        ({"a": "C:/model.safetensors"}, "which is outside its folder"),
+        ({"a": "x/../../model.safetensors"}, "which is outside its folder"),
+        ({"a": 5}, "a is 5, must be a text"),
+        ({"a": ["model.safetensors"]}, "a is a list of 1, must be a text"),
+        ({}, "weight_map is empty"),
+        ("model.safetensors", 'weight_map is "model.safetensors", must be an object'),
+        (None, "weight_map is null, must be an object"),
+    ],
+)
+def test_an_index_that_leaves_its_folder_or_makes_no_sense_is_refused(
+    checkpoint, tmp_path, weight_map, message
+):
+    shutil.copytree(checkpoint, tmp_path / "plain")
+    folder = tmp_path / "indexed"
+    folder.mkdir()
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        read_weights(folder)
+    assert str(index) in str(caught.value)
+
+
+def test_shards_may_be_links_as_in_caches_of_the_hub(checkpoint, tmp_path):
+    (tmp_path / "model-1.safetensors").symlink_to(checkpoint / "model.safetensors")
+    index = {"weight_map": {"a": "model-1.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert read_weights(tmp_path).keys() == read_weights(checkpoint).keys()
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("hidden_size", 16384),
+        ("num_hidden_layers", 1000),
+        ("num_hidden_layers", 1),
+        ("vocab_size", 9_999_999),
+        ("intermediate_size", 999_999),
+        ("max_position_embeddings", 999_999),
+        ("type_vocab_size", 999),
+    ],
+)
+def test_a_config_of_other_sizes_than_the_weights_is_refused_before_it_is_built(
+    checkpoint, tmp_path, field, value
+):
+    """Some of these would need more memory than there is."""
+    folder = tmp_path / "x"
+    shutil.copytree(checkpoint, folder)
+    config = json.loads((folder / "config.json").read_text()) | {field: value}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="config.json asks for|unexpected tensors"):
+        found = pretrained.config_for(folder, "tiny", wordpiece.read(folder), 16)
+        assert found.num_hidden_layers == 1, "fewer layers than there are: load_weights tells"
+        pretrained.load_masked_lm(folder, found)
 
 
 def damage(folder, kind):
@@ -274,8 +367,8 @@ def test_missing_broken_and_pickled_weights_are_named(checkpoint, tmp_path, kind
     "content, message",
     [
         (None, "has no config.json"),
-        ("{", "config.json: "),
-        ("[]", "config.json: "),
+        ("{", "config.json is no JSON"),
+        ("[]", "config.json is a list, must be an object"),
         ('{"hidden_size": "wide"}', "config.json: "),
     ],
 )
@@ -284,134 +377,3 @@ def test_a_missing_or_broken_config_is_named(tmp_path, content, message):
         (tmp_path / "config.json").write_text(content)
     with pytest.raises(ValueError, match=message):
         read_config(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "name, message",
-    [
-        ("./nowhere", "no such folder"),
-        ("/no/where", "no such folder"),
-        ("a/b/c", "no such folder"),
-        ("setup.cfg", "is a file"),
-    ],
-)
-def test_init_that_is_no_folder_is_named(name, message, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    with pytest.raises(ValueError, match=f"--init {name}: {message}"):
-        pretrained.resolve(name)
-
-
-# ---- the hub, on loopback ----------------------------------------------------------------------
-
-
-class Hub(BaseHTTPRequestHandler):
-    """The hub's two routes: repository info and file download."""
-
-    commit = "a" * 40
-
-    def do_GET(self):
-        self.server.requested.append(self.path)
-        repositories = self.server.repositories
-        parts = self.path.split("?")[0].strip("/").split("/")
-        if parts[:2] == ["api", "models"] and parts[2] in repositories:
-            self.send_info(parts[2], repositories[parts[2]], as_tree=parts[3:4] == ["tree"])
-        elif parts[1:2] == ["resolve"] and parts[3] in repositories.get(parts[0], ()):
-            data = repositories[parts[0]][parts[3]]
-            self.answer(200, data, ETag=f'"{hashlib.sha1(data).hexdigest()}"')
-        else:
-            error = {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}
-            self.answer(404, **error)
-
-    do_HEAD = do_GET
-
-    def send_info(self, name, files, as_tree):
-        siblings = [{"rfilename": file} for file in files]
-        info = {"id": name, "sha": self.commit, "siblings": siblings}
-        if as_tree:
-            info = [
-                {"type": "file", "path": file, "size": len(data), "oid": "0" * 40}
-                for file, data in files.items()
-            ]
-        self.answer(200, json.dumps(info).encode(), **{"Content-Type": "application/json"})
-
-    def answer(self, status, body=b"", **headers):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Repo-Commit", self.commit)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def hub(checkpoint):
-    """A server that holds 'tiny-bert' and, pickled only, 'pickled-bert'.
-
-    Its address, and the paths that were asked for.
-    """
-    files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.requested = []
-    server.repositories = {
-        "tiny-bert": files | {"pytorch_model.bin": b"never fetched"},
-        "pickled-bert": {"config.json": files["config.json"], "pytorch_model.bin": b"x"},
-    }
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", server.requested
-    server.shutdown()
-    server.server_close()
-
-
-def resolve_from(endpoint, name, cache):
-    """`pretrained.resolve` in a fresh process, as huggingface_hub reads HF_ENDPOINT at import."""
-    code = (
-        "from beautybert.bert import pretrained\n"
-        f"folder = pretrained.resolve({name!r})\n"
-        "print(pretrained.load_masked_lm(folder, pretrained.read_config(folder))[1])"
-    )
-    environment = {
-        **os.environ,
-        "HF_ENDPOINT": endpoint,
-        "HF_HOME": str(cache),
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_DISABLE_XET": "1",
-        "NO_PROXY": "127.0.0.1",
-    }
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_a_hub_name_is_downloaded_without_pickles_and_then_cached(hub, tmp_path):
-    endpoint, requested = hub
-    done = resolve_from(endpoint, "tiny-bert", tmp_path)
-    assert "loaded, 0 newly initialised, 0 unused" in done.stdout, done.stderr
-    fetched = {path.rsplit("/", 1)[-1] for path in requested if "/resolve/" in path}
-    assert {"model.safetensors", "config.json", "tokenizer.json", "vocab.txt"} <= fetched
-    assert "pytorch_model.bin" not in fetched
-    again = resolve_from("http://127.0.0.1:9", "tiny-bert", tmp_path)
-    assert "0 newly initialised" in again.stdout, "the second time the cache must do"
-
-
-@pytest.mark.parametrize(
-    "name, message",
-    [
-        ("no-such-bert", "--init no-such-bert: no such folder here, and the hub says: "),
-        ("pickled-bert", "has no model.safetensors"),
-    ],
-)
-def test_what_the_hub_does_not_have_is_named(hub, tmp_path, name, message):
-    done = resolve_from(hub[0], name, tmp_path)
-    assert done.returncode
-    last_line = done.stderr.strip().splitlines()[-1]
-    assert last_line.startswith("ValueError: ") and message in last_line, done.stderr
