@@ -113,7 +113,7 @@ def test_without_settings_texts_are_lower_cased_as_transformers_does(tmp_path):
 
 def test_a_vocabulary_that_looks_cased_needs_a_setting(tmp_path):
     folder = vocab_folder(tmp_path / "x", TOKENS + CAPITALS)
-    with pytest.raises(ValueError, match="12 of its tokens have capitals. Write into .*config"):
+    with pytest.raises(ValueError, match="13 of its tokens have capitals. Write into .*config"):
         wordpiece.read(folder)
 
 
