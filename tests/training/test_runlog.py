@@ -268,7 +268,6 @@ def test_run_json_says_what_ran_and_what_changed(tmp_path, capsys):
 
 def test_a_run_folder_is_taken_only_by_its_own_resume(tmp_path):
     runlog.check_folder(tmp_path / "new", False, MAIN)
-    runlog.check_folder(tmp_path, False, MAIN)
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(ValueError, match="is not empty: choose another"):
         runlog.check_folder(tmp_path, False, MAIN)
