@@ -1,7 +1,10 @@
 import dataclasses
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 import typing
 from dataclasses import dataclass, replace
 
@@ -10,6 +13,7 @@ import pytest
 from beautybert.predict import PredictConfig
 from beautybert.training import options
 from beautybert.training.options import option, parse
+from tests.conftest import ROOT
 from train_cls import ClsConfig
 from train_mlm import MlmConfig
 
@@ -59,6 +63,32 @@ def test_a_positional_option_is_required(capsys):
     with pytest.raises(SystemExit):
         parse(Positional, "test", [])
     assert "required: model" in capsys.readouterr().err
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    """A shell leaves it after an = and in a file."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = parse(ClsConfig, "test", ["--out=~/x", "--data", "~/a.csv", "b~.csv"])
+    assert (asked.out, asked.data) == (f"{tmp_path}/x", (f"{tmp_path}/a.csv", "b~.csv"))
+    (tmp_path / "run.json").write_text('{"init": "~/model", "label_table": "~"}')
+    asked = parse(ClsConfig, "test", ["--config", "~/run.json"])
+    assert (asked.init, asked.label_table) == (f"{tmp_path}/model", str(tmp_path))
+    assert parse(ClsConfig, "test", []).label_table is None
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_signs_that_a_terminal_cannot_show_are_shown_by_their_numbers(encoding):
+    code = (
+        "import dataclasses, sys; from beautybert.training import options\n"
+        "Config = dataclasses.make_dataclass('Config', [])\n"
+        "def main(config): print('a → b'); raise ValueError('口紅')\n"
+        "sys.exit(options.run_command(Config, None, main))"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "a \\u2192 b\n")
+    assert done.stderr == "error: \\u53e3\\u7d05\n"
 
 
 def test_two_lengths_of_a_run_exclude_each_other(capsys):
