@@ -24,7 +24,8 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from beautybert.bert import wordpiece
-from beautybert.mlm.corpus import Chunk, Corpus, document_text, file_kind, read_chunks
+from beautybert.mlm.corpus import Corpus, document_text
+from beautybert.mlm.corpus_files import Chunk, file_kind, read_chunks
 
 if TYPE_CHECKING:  # it imports torch, which the processes that tokenise do without
     from beautybert.training.distributed import Ranks

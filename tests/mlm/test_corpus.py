@@ -3,8 +3,10 @@ import json
 
 import pytest
 
-from beautybert.mlm import corpus
-from beautybert.mlm.corpus import TEXT_FIELDS, Corpus, clean_text, document_text, read_chunks
+from beautybert.mlm import corpus, corpus_files
+from beautybert.mlm.corpus import TEXT_FIELDS, Corpus, document_text
+from beautybert.mlm.corpus_files import read_chunks
+from beautybert.mlm.markup import clean_text
 from tests.conftest import product_texts
 
 
@@ -71,7 +73,7 @@ def test_texts_leave_out_malformed_rows_and_those_without_text(tmp_path):
 
 
 def test_chunks_are_numbered_bounded_and_complete(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(corpus_files, "CHUNK_ROWS", 7)
     texts = product_texts(30)
     path = tmp_path / "x.txt"
     path.write_text("\n".join(texts) + "\n")

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from beautybert.bert import wordpiece
-from beautybert.mlm import corpus as corpus_module
-from beautybert.mlm import token_cache
+from beautybert.mlm import corpus_files, token_cache
 from beautybert.mlm.corpus import Corpus
 from beautybert.mlm.token_cache import TokenCache, first_occurrences
 from beautybert.training.distributed import Ranks
@@ -63,7 +62,13 @@ def test_every_row_is_counted(tmp_path, tokenizer):
         "var start = (new Date()).getTime();",
     )
     lines = [json.dumps({"title": title}) for title in titles]
-    lines += ['{"title": "rose"', "[1]", '{"title": 5}', json.dumps({"title": "rose ☃"}), ""]
+    lines += [
+        '{"title": "rose"',
+        "[1]",
+        '{"title": {"en": "x"}}',
+        json.dumps({"title": "rose ☃"}),
+        "",
+    ]
     (tmp_path / "x.json").write_text("\n".join(lines) + "\n")
     counts = build(tmp_path / "c", [tmp_path / "x.json"], tokenizer, max_bad_rows=0.5).counts
     assert (counts.rows, counts.bad, counts.empty, counts.duplicates) == (12, 3, 5, 1)
@@ -89,7 +94,7 @@ def test_processes_give_the_cache_of_one_and_duplicates_across_files_go(
     tmp_path, tokenizer, monkeypatch
 ):
     monkeypatch.setattr(token_cache, "POOL_BYTES", 0)
-    monkeypatch.setattr(corpus_module, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(corpus_files, "CHUNK_ROWS", 7)
     texts = product_texts(100)
     paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
     paths[0].write_text("\n".join(texts[:60]))
@@ -178,7 +183,7 @@ def test_the_tokenizer_is_that_of_the_folder_or_learned_and_kept(
         ("missing.json", None, "missing.json: no such file"),
         ("empty.txt", b"", "no text in .*empty.txt"),
         ("blank.json", b'{"title": ""}\n', "no text in .*0 documents"),
-        ("data.parquet", b"x", "known endings are .json, .jsonl, .txt and .csv"),
+        ("data.xlsx", b"x", "known endings are .json, .jsonl, .ndjson, .txt, .csv, .tsv and .par"),
         ("fake.json.gz", b"{}", "is named .gz but is no gzip file"),
         (
             "bad.json",
@@ -186,7 +191,7 @@ def test_the_tokenizer_is_that_of_the_folder_or_learned_and_kept(
             r"1 of 2 rows are malformed \(--max-bad-rows allows 1.00%\): .*bad.json, line 2: "
             "not JSON",
         ),
-        ("list.json", b'[{"title": "a"}]\n', "list.json, line 1: a JSON list, not an object"),
+        ("list.json", b'[["title"]]\n', "list.json, line 1: a JSON list, not an object"),
         ("latin.txt", "crème\n".encode("latin-1"), "latin.txt, line 1: not UTF-8 .byte 2 is 0xe8"),
         ("latin.csv", "text\ncrème\n".encode("latin-1"), "latin.csv, line 2: not UTF-8"),
         ("half.json", b'{"title": "rose \\ud83d"}\n', "half.json, line 1: half a character"),
