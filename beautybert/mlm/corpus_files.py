@@ -119,9 +119,10 @@ def _text_rows(
     for magic, what in NOT_TEXT.items():
         if start.startswith(magic):
             raise ValueError(f"{path} is {what}, no text")
-    if b"\0" in start:
+    is_utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\0" in start and (not is_utf16 or start[2:] == b"\0\0"):
         raise ValueError(f"{path}: {HAS_NUL}")
-    pieces = _pieces(stream, start)
+    pieces = _utf16_pieces(stream) if is_utf16 else _pieces(stream, start)
     if kind == ".csv":
         return _csv_rows(path, _lines(pieces))
     return _json_rows(path, pieces) if kind == ".json" else _lines(pieces)
@@ -131,21 +132,20 @@ def _text_rows(
 
 
 def _pieces(stream: io.BufferedReader, start: bytes) -> Iterator[bytes]:
-    """The text in UTF-8, without a byte-order mark: lines, long ones in pieces.
-
-    start: the first bytes. UTF-16 is what begins with its mark. Bytes that are no UTF-8 stay.
-    """
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = io.TextIOWrapper(stream, "utf-16", newline="\n")
-        try:
-            while piece := text.readline(PIECE_BYTES):
-                yield piece.encode()
-        finally:
-            text.detach()  # it would close the file
-        return
+    """The lines without a byte-order mark, long ones in pieces. start: the first bytes."""
     if start.startswith(codecs.BOM_UTF8):
         stream.read(len(codecs.BOM_UTF8))
     yield from iter(partial(stream.readline, PIECE_BYTES), b"")
+
+
+def _utf16_pieces(stream: io.BufferedReader) -> Iterator[bytes]:
+    """The same of UTF-16, in UTF-8."""
+    text = io.TextIOWrapper(stream, "utf-16", newline="\n")
+    try:
+        while piece := text.readline(PIECE_BYTES):
+            yield piece.encode()
+    finally:
+        text.detach()  # it would close the file
 
 
 def _lines(pieces: Iterable[bytes], number: int = 1) -> Iterator[tuple[int, bytes]]:

@@ -113,12 +113,13 @@ _EMPTY_BLOCK = re.compile(r"@[\w-]{1,40}[^{}@;]{0,200}\{\s*\}|@(?:import|charset
 def _without_rules(text: str) -> str:
     """The text without rules of a style sheet: `.aplus p {margin:0}`, `@media print {...}`."""
     bare = _without(text, *_COMMENT)
-    kept, position = [], 0
+    kept, position, before = [], 0, 0
     for body in _RULE_BODY.finditer(bare):
-        start = _selector_start(bare, position, body.start())
+        start = _selector_start(bare, before, body.start())
+        before = body.end()
         if start < body.start():
             kept.append(bare[position:start])
-            position = body.end()
+            position = before
     if not kept:
         return text
     return _EMPTY_BLOCK.sub(" ", " ".join([*kept, bare[position:]]))

@@ -152,6 +152,62 @@ def test_a_cache_is_built_once_for_each_corpus_and_tokenizer(tmp_path, tokenizer
     assert len(list((tmp_path / "caches").iterdir())) == 3
 
 
+@pytest.mark.parametrize("name", ["tokens.npy", "offsets.npy", "meta.json", "checksums.json"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "missing"])
+def test_a_corrupt_cache_is_noticed_and_made_again(tmp_path, tokenizer, capsys, name, damage):
+    (tmp_path / "x.txt").write_text("\n".join(product_texts(20)))
+    cache = load([tmp_path / "x.txt"], tokenizer, tmp_path / "caches")
+    tokens, counts = cache.tokens.tolist(), cache.counts
+    [folder] = (tmp_path / "caches").iterdir()
+    content = (folder / name).read_bytes()
+    (folder / name).unlink()
+    if damage != "missing":
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        damaged = {"cut": content[:-2], "empty": b"", "flipped": flipped}[damage]
+        (folder / name).write_bytes(damaged)
+    capsys.readouterr()
+    again = load([tmp_path / "x.txt"], tokenizer, tmp_path / "caches")
+    assert (again.tokens.tolist(), again.counts) == (tokens, counts)
+    assert f"{folder} is corrupt (" in capsys.readouterr().out
+    assert list((tmp_path / "caches").iterdir()) == [folder]
+    load([tmp_path / "x.txt"], tokenizer, tmp_path / "caches")
+    assert "corrupt" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        "[]",
+        '{"counts": null}',
+        '{"counts": {"rows": "9"}}',
+        "5" * 5000,
+        "[" * 10**5,
+        json.dumps({"counts": dict.fromkeys(token_cache.COUNTED, 2) | {"bad_examples": []}}),
+    ],
+)
+def test_counts_that_are_not_those_of_the_tokens_are_one_line(tmp_path, tokenizer, meta):
+    (tmp_path / "x.txt").write_text("water\n")
+    cache = build(tmp_path / "c", [tmp_path / "x.txt"], tokenizer)
+    (tmp_path / "c" / "meta.json").write_text(meta)
+    with pytest.raises(ValueError, match="meta.json") as caught:
+        TokenCache(tmp_path / "c", cache.corpus)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_corrupt_vocabulary_is_learned_again(tmp_path, texts, capsys):
+    def learned():
+        corpus = Corpus((str(texts),))
+        return token_cache.load_or_learn_tokenizer(None, corpus, 150, str(tmp_path), ONE_RANK)
+
+    before = wordpiece.token_list(learned())
+    [folder] = tmp_path.iterdir()
+    content = (folder / "tokenizer.json").read_text().replace('"water"', '"wader"')
+    (folder / "tokenizer.json").write_text(content)
+    assert wordpiece.token_list(learned()) == before
+    assert "is corrupt (tokenizer.json is not what was written)" in capsys.readouterr().out
+
+
 def test_a_kept_cache_is_still_held_to_the_share_of_malformed_rows(tmp_path, tokenizer):
     (tmp_path / "x.txt").write_bytes(b"water\noil\n\xff\n")
     load([tmp_path / "x.txt"], tokenizer, tmp_path / "caches", max_bad_rows=0.5)
