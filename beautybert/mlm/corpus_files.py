@@ -176,18 +176,19 @@ _INSIDE_STRINGS = re.compile(rb'["\\]')
 def _json_rows(path: Path, pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
     """The records of a file: one a line, an array of them, or records over several lines."""
     ahead: list[bytes] = []
-    texts: list[bytes] = []  # the first two that are not blank
+    begin: list[bytes] = []  # the first two that are not blank
     for piece in islice(pieces, HEADER_LINES):
         ahead.append(piece)
-        texts += [text for text in [piece.strip()] if text]
-        if len(texts) == 2:
-            break
+        if not piece.isspace():
+            begin.append(piece.lstrip())
+            if len(begin) == 2:
+                break
     pieces = chain(ahead, pieces)
-    first, second = [*texts, b"", b""][:2]
+    first, second = [*begin, b"", b""][:2]
     if first.startswith(b"["):
         return _json_records(path, pieces, in_array=True)
-    is_open = first.startswith(b"{") and not first.endswith((b"}", b"},"))
-    if is_open and second and not second.startswith((b"{", b"[")):
+    is_open = first.startswith(b"{") and not first.rstrip().endswith((b"}", b"},"))
+    if is_open and first.endswith(b"\n") and second and not second.startswith((b"{", b"[")):
         return _json_records(path, pieces, in_array=False)
     return _lines(pieces)
 
@@ -335,6 +336,8 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, bytes]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, json.dumps(row, default=str).encode()
-    except (pyarrow.ArrowException, MemoryError) as error:
-        what = str(error).partition("\n")[0]
-        raise ValueError(f"{path}: broken parquet after row {number:,}: {what}") from None
+    except Exception as error:  # a damaged file makes the library raise errors of many kinds
+        what = type(error).__name__
+        raise ValueError(
+            f"{path}: broken parquet after row {number:,} ({what}); write it again"
+        ) from None

@@ -192,7 +192,8 @@ def build(folder: Path, corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) 
     counts.duplicates = int(len(keep) - keep.sum())
     counts.documents -= counts.duplicates
     if not counts.documents:
-        raise ValueError(f"no text in {', '.join(corpus.paths)}: {counts}")
+        what = str(counts).replace("\n  ", "; ")
+        raise ValueError(f"no text in {', '.join(corpus.paths)}: {what}")
     unknown_id = wordpiece.special_ids(tokenizer)["[UNK]"]
     counts.tokens, counts.unknown_tokens = _write_kept(folder, keep, np.dtype(dtype), unknown_id)
     for name in ("all.tokens", "all.lengths", "all.keys"):
