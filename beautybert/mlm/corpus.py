@@ -172,7 +172,7 @@ def record_text(record: dict, text_fields: tuple[str, ...]) -> str:
 def _texts(value: Any, name: str) -> list[str]:
     """The texts in a field: of a list, however nested, all. Numbers are texts; nothing else is.
 
-    None, NaN, true and false say nothing. ValueError for an object, which only `details` may be.
+    None, true and false say nothing. ValueError for an object, which only `details` may be.
     """
     found: list[str] = []
     stack = [value]
@@ -184,7 +184,7 @@ def _texts(value: Any, name: str) -> list[str]:
         elif isinstance(value, list | tuple):
             stack += reversed(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            found += [str(value)] if value == value else []  # NaN is unequal to itself
+            found.append(str(value))
         elif value is not None and not isinstance(value, bool):
             raise ValueError(f"{name!r} holds neither a text nor a list of texts")
     return found

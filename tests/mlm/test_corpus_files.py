@@ -14,11 +14,11 @@ from beautybert.mlm.corpus_files import read_chunks
 from tests.conftest import product_texts
 
 RECORDS = [
-    {"title": 'Rose, "pink"', "description": ["soft]", None, "{"]},
+    {"title": 'Rose, 5" [', "description": ["soft]", None, "{"]},
     {"title": "crème \\", "description": []},
     {"title": "Lip\nBalm", "description": "x"},
 ]
-TEXTS = ['Rose, "pink". soft]. {.', "crème \\", "Lip Balm. x."]
+TEXTS = ['Rose, 5" [. soft]. {.', "crème \\", "Lip Balm. x."]
 
 
 def texts_of(path, content, encoding="utf-8", **options):

@@ -32,17 +32,21 @@ def test_other_ranks_wait_while_the_first_makes_a_corrupt_folder_again(tmp_path,
     waiting.start()
     waiting.join(0.3)
     assert waiting.is_alive()
+    assert load(folder) == "mint"
     assert disk_cache.load_or_make(folder, make, load, FIRST) == "rose"
     waiting.join(10)
     assert loaded == ["rose"]
 
 
 def test_what_was_just_made_and_cannot_be_read_is_an_error(tmp_path):
+    made = []
+
     def refuse(folder):
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="cache is corrupt: no"):
-        disk_cache.load_or_make(tmp_path / "cache", make, refuse, FIRST)
+        disk_cache.load_or_make(tmp_path / "cache", made.append, refuse, FIRST)
+    assert len(made) == 1
 
 
 def test_a_rank_that_waits_in_vain_ends(tmp_path, monkeypatch):
@@ -73,3 +77,6 @@ def test_the_checksum_of_a_long_file_sees_its_size_its_ends_and_zeros(tmp_path, 
         path.write_bytes(written)
         checksums.add(disk_cache.checksum(path))
     assert len(checksums) == len(others) + 1
+    (tmp_path / "long").write_bytes(bytes(size + 1))
+    path.write_bytes(bytes(size))
+    assert disk_cache.checksum(path) != disk_cache.checksum(tmp_path / "long")

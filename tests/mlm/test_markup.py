@@ -30,6 +30,7 @@ def test_a_clean_text_is_one_line_without_markup(raw, clean):
 @pytest.mark.parametrize(
     "raw, clean",
     [
+        ("a &#" + "9" * 5000 + "; b &#x" + "f" * 5000 + " c", "a b c"),
         ('P.when("x").execute(function(){});', ""),
         ('Soft. P.when("x").execute(function(m){ m.go(")"); }) new (pink)', "Soft. new (pink)"),
         ("(function(f) {var _p={};f(_p);}(function(P) {})); Nice", "Nice"),
@@ -39,7 +40,7 @@ def test_a_clean_text_is_one_line_without_markup(raw, clean):
         ("/* all */ @media (max-width: 9px) { .a {top:1px} .b > p {color:red} } Nice", "Nice"),
     ],
 )
-def test_page_code_outside_of_tags_is_no_text(raw, clean):
+def test_what_is_no_text_is_taken_out(raw, clean):
     assert clean_text(raw) == clean
 
 
