@@ -169,8 +169,9 @@ def _lines(pieces: Iterable[bytes], number: int = 1) -> Iterator[tuple[int, byte
 
 # ---- JSON --------------------------------------------------------------------------------------
 
-_OUTSIDE_STRINGS = re.compile(rb'["{}\[\],]')
-_INSIDE_STRINGS = re.compile(rb'["\\]')
+_BETWEEN_RECORDS = re.compile(rb'"[^"\\]*+"?|[{}\[\],]')
+_IN_RECORD = re.compile(rb'"[^"\\]*+"?|[{}\[\]]')  # a string without backslashes at once
+_IN_STRING = re.compile(rb'["\\]')
 
 
 def _json_rows(path: Path, pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -206,12 +207,16 @@ def _json_records(
     record = _Record()
     for line, piece in enumerate(pieces, start=1):
         start = 0  # of the record in this piece
-        while found := (_INSIDE_STRINGS if in_string else _OUTSIDE_STRINGS).search(piece, position):
+        while True:
+            marks = _BETWEEN_RECORDS if depth <= base else _IN_RECORD
+            found = (_IN_STRING if in_string else marks).search(piece, position)
+            if found is None:
+                break
             mark, position = found[0], found.end()
             if mark == b"\\":
                 position += 1
-            elif mark == b'"':
-                in_string = not in_string
+            elif mark[0] == 34:  # a quote
+                in_string = not in_string and (len(mark) == 1 or mark[-1] != 34)
             elif mark == b"," and depth == base:
                 record.add(piece[start : found.start()], line)
                 yield from record.taken()
