@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from beautybert.cls.products import Product
-from beautybert.cls.table_files import TableFile, listed
+from beautybert.table_files import TableFile, listed
 
 LABEL_TABLE = Path(__file__).parent / "tables" / "labels.csv"
 MERGING = ("canonical", "group")  # the schemes that merge labels: columns of the label table
