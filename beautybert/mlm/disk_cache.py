@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import time
 from collections.abc import Callable
@@ -56,7 +57,7 @@ def load_or_make(
 
 def _discard(folder: Path) -> None:
     """Remove a folder; its name is free at once."""
-    corrupt = folder.with_name(f"{folder.name}.corrupt-{os.uname().nodename}-{os.getpid()}")
+    corrupt = folder.with_name(f"{folder.name}.corrupt-{platform.node()}-{os.getpid()}")
     try:
         folder.rename(corrupt)
     except FileNotFoundError:  # another node was faster
