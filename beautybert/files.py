@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,20 +130,29 @@ def shown(value: Any) -> str:
 # ---- out ---------------------------------------------------------------------------------------
 
 
-def write_text(path: Path | str, text: str) -> None:
-    """Write a text file that is there completely or not at all, whenever the machine stops."""
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """A path to write a file at, which takes the place of `path` when all is written.
+
+    So it is there completely or not at all, whenever the machine stops; nothing is left of a write
+    that fails.
+    """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        flush(temporary)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file that is there completely or not at all, whenever the machine stops."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def flush(path: Path | str) -> None:

@@ -25,6 +25,11 @@ def clean_name(cell: str) -> str:
     return "" if is_missing else text
 
 
+def clean_label(cell: str) -> str:
+    """A label, family or brand on one line, without invisible and control characters."""
+    return " ".join(INVISIBLE.sub("", cell).split())
+
+
 def name_key(name: str) -> str:
     """Equal for names that differ in case, punctuation, accents and trade signs alone.
 

@@ -212,8 +212,8 @@ def test_no_models_are_none_after_they_were_written(tmp_path):
         ("words.safetensors", None, "No such file"),
         ("words.json", b"{", "Expecting"),
         ("words.json", b'{"name": ["one"]}', "1 features of name, "),
-        ("words.json", b'{"other": ["one"]}', "other.idf"),
-        ("words.json", b"[1]", "no attribute"),
+        ("words.json", b'{"other": ["one"]}', 'has "other", must have name or ingredients'),
+        ("words.json", b"[1]", "is a list, must be an object"),
         ("words.safetensors", b"\x00" * 20, "deserializing"),
     ],
 )
