@@ -152,7 +152,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
 def write_text(path: Path | str, text: str) -> None:
     """Write a text file that is there completely or not at all, whenever the machine stops."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def flush(path: Path | str) -> None:

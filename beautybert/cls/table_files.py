@@ -37,6 +37,7 @@ NOT_TEXT = {
     b"PAR1": "parquet under another ending than .parquet",
     b"\x1f\x8b": "gzip under another ending than .gz",
 }
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 END = "\0"  # a line behind the last one; text with NUL characters is refused before
 
 
@@ -318,6 +319,11 @@ def shown(text: str) -> str:
     """A text from a file, in quotes and short, without signs that a terminal would act on."""
     text = text.strip() or text
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def no_formula(cell: Any) -> Any:
+    """A cell that a spreadsheet shows as a text also where it would run it as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
 def header_key(header: str) -> str:
