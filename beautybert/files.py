@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ KINDS: dict[type, str] = {
     dict: "an object",
 }
 MAX_INT = 2**63 - 1
+ACTED_ON = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _REQUIRED = object()
 
 
@@ -125,6 +127,14 @@ def shown(value: Any) -> str:
     except ValueError:  # an int of over 4,300 digits
         text = "a number of thousands of digits"
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def printable(text: str) -> str:
+    """A line for a terminal: what it would act on is written as Python does, \\x1b for ESC.
+
+    These are control characters but for tabs, line separators and marks of direction.
+    """
+    return ACTED_ON.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 # ---- out ---------------------------------------------------------------------------------------
