@@ -200,7 +200,7 @@ def main(config: ClsConfig) -> dict:
     signature |= {key: getattr(config, key) for key in ("head", "split", "split_seed", "select_by")}
     saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks)
     if config.resume:
-        progress = Progress(**saver.resume())
+        progress = saver.resume(progress, total_steps)
     if progress.best and not finetuning.is_exported(out, progress.best["checksum"]):
         progress.best = {}  # better weights took its place; this run will come to them again
 

@@ -235,7 +235,7 @@ def main(config: MlmConfig) -> dict:
     signature |= {"add_vocab": config.add_vocab, "add_names": config.add_names}
     saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks)
     if config.resume:
-        progress = Progress(**saver.resume())
+        progress = saver.resume(progress, total_steps)
 
     # ==== run folder ==========================================================================
     log = runlog.RunLog(out, progress.step, total_steps, config.tensorboard, ranks)

@@ -629,6 +629,38 @@ def test_a_forbidden_number_ends_the_command_before_any_file_is_read(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_part_of_an_epoch_is_at_least_a_step(config):
+    assert train_mlm.main(replace(config, epochs=1e-6, max_steps=None))["step"] == 1
+
+
+def test_a_resume_that_asks_for_less_than_is_done_is_refused(config):
+    train_mlm.main(replace(config, max_steps=4, save_interval=2))
+    before = contents(config.out)
+    with pytest.raises(ValueError, match="is after step 4, this run would end after 3"):
+        train_mlm.main(replace(config, max_steps=3, save_interval=2, resume=True))
+    assert contents(config.out) == before
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "half", "null"])
+def test_a_resume_needs_nothing_but_its_checkpoint(config, tmp_path, damage):
+    """Whatever else the run folder holds is missing or damaged, all of it at once."""
+    config = replace(config, max_steps=6, save_interval=2)
+    train_mlm.main(config)
+    other = replace(config, out=str(tmp_path / "other"))
+    with crash_at(5):
+        train_mlm.main(other)
+    for path in Path(other.out).iterdir():
+        if path.is_file():
+            content = path.read_bytes()
+            path.unlink()
+            if damage != "missing":
+                new = {"empty": b"", "half": content[: len(content) // 2], "null": b"null"}
+                path.write_bytes(new[damage])
+    assert train_mlm.main(replace(other, resume=True))["step"] == 6
+    assert same_weights(other.out, config.out)
+    assert losses(other.out)[6] == losses(config.out)[6]
+
+
 def test_a_run_folder_that_is_not_empty_is_refused(config):
     Path(config.out).mkdir()
     (Path(config.out) / "notes.txt").write_text("mine")

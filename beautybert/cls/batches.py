@@ -206,7 +206,7 @@ class ClsBatches:
         return torch.tensor([example.label_id for example in self.examples[split]])
 
     def steps(self, epochs: float) -> int:
-        """Optimizer steps of so many passes over the training examples."""
+        """Optimizer steps of so many passes over the training examples, at least one."""
         return math.ceil(epochs * self.num_train / self.batch_size)
 
     def epoch_at(self, step: int) -> float:

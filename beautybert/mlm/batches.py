@@ -160,8 +160,8 @@ class MlmBatches:
             yield self._masked(self.valid_windows, packed[i], VALIDATION_MASK_PROB, "token", rng)
 
     def steps(self, epochs: float) -> int:
-        """Optimizer steps of so many passes over the training documents."""
-        return math.ceil(self.order.count(epochs) / self.micro_batches_per_step)
+        """Optimizer steps of so many passes over the training documents, at least one."""
+        return max(1, math.ceil(self.order.count(epochs) / self.micro_batches_per_step))
 
     def epoch_at(self, step: int) -> int:
         """The epoch, from 0, of a step's last micro-batch."""

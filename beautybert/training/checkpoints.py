@@ -8,9 +8,8 @@ seed and step.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +20,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from beautybert import files
 from beautybert.training.distributed import Ranks
 from beautybert.training.optim import kind_of, load_optimizer_state, optimizer_state
+
+FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
 
 class Saver:
@@ -77,7 +79,7 @@ class Saver:
             _write(temporary, tensors, state)
             shutil.rmtree(folder, ignore_errors=True)  # a corrupt one, skipped when resuming
             temporary.rename(folder)
-            _flush(folder.parent)
+            files.flush(folder.parent)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             older = list_checkpoints(self.run_folder)
@@ -91,22 +93,27 @@ class Saver:
         for path in list_checkpoints(self.run_folder)[: -self.keep]:
             shutil.rmtree(path)
 
-    def resume(self) -> dict[str, Any]:
-        """Load the newest complete checkpoint; returns its progress, empty if there is none at all.
+    def resume(self, progress: Any, total_steps: int) -> Any:
+        """Load the newest complete checkpoint; returns its progress, `progress` if there is none.
 
-        ValueError if it was saved by another run, and if the ranks found different checkpoints.
+        progress: a dataclass of the loop's at step 0. ValueError if the checkpoint was saved by
+        another run or after more than total_steps, and if the ranks found different ones.
         """
         folder = newest_complete(self.run_folder, self.ranks.print0)
-        progress: dict[str, Any] = {}
         if folder:
             weights, tensors, state = read(folder)
             check_signature(state.get("signature", {}), self.signature, folder)
+            progress = _progress_of(state, progress, folder / "state.json")
+            if progress.step > total_steps:
+                raise ValueError(
+                    f"--resume: {folder} is after step {progress.step:,}, this run would end after "
+                    f"{total_steps:,}; ask for more steps, or train anew with another --out"
+                )
             self.model.load_state_dict(weights)
             load_optimizer_state(self.model, self.optimizer, tensors)
             if state["scaler"]:
                 self.scaler.load_state_dict(state["scaler"])
-            progress = state["progress"]
-        step = progress.get("step", 0)
+        step = progress.step
         if self.ranks.sum_counts(step) != [step * self.ranks.world_size]:
             raise ValueError(
                 f"--resume: the ranks found different checkpoints in {self.run_folder}, this one "
@@ -124,15 +131,26 @@ def _write(folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str,
     """The files of a checkpoint, flushed to the disk."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+    files.write_json(folder / "state.json", state)
     for name, named in tensors.items():
         path = folder / f"{name}.safetensors"
         save_file({key: tensor.detach().cpu().contiguous() for key, tensor in named.items()}, path)
         shutil.copymode(folder / "state.json", path)  # safetensors' files are their owner's alone
     sums = {path.name: file_checksum(path) for path in sorted(folder.iterdir())}
-    (folder / "checksums.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
+    files.write_json(folder / "checksums.json", sums)
     for path in [*folder.iterdir(), folder]:
-        _flush(path)
+        files.flush(path)
+
+
+def _progress_of(state: dict[str, Any], default: Any, path: Path) -> Any:
+    """The progress of a state.json, as a dataclass like `default`. ValueError if it is none."""
+    found = files.value_of(state, "progress", dict, path)
+    values = {}
+    for field in dataclasses.fields(default):
+        kind = type(getattr(default, field.name))
+        least = 0 if kind is int else None
+        values[field.name] = files.value_of(found, field.name, kind, path, at_least=least)
+    return dataclasses.replace(default, **values)
 
 
 # ---- checkpoints on the disk -------------------------------------------------------------------
@@ -166,11 +184,9 @@ def list_checkpoints(run_folder: Path) -> list[Path]:
 def find_corruption(folder: Path) -> str | None:
     """Why a checkpoint is corrupt or incomplete; None if every file has its checksum."""
     try:
-        sums = json.loads((folder / "checksums.json").read_text(encoding="utf-8"))
-        wrong = [
-            name for name, checksum in sums.items() if file_checksum(folder / name) != checksum
-        ]
-    except (OSError, ValueError, AttributeError) as error:
+        sums = files.read_json(folder / "checksums.json")
+        wrong = [name for name in FILES if file_checksum(folder / name) != sums.get(name)]
+    except (OSError, ValueError) as error:
         return str(error)
     return f"{', '.join(wrong)} does not have its checksum" if wrong else None
 
@@ -179,7 +195,10 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict]:
     """Model weights, optimizer state and loop state of a complete checkpoint."""
     weights = load_file(folder / "model.safetensors")
     tensors = load_file(folder / "optimizer.safetensors")
-    return weights, tensors, json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    state = files.read_json(folder / "state.json")
+    for name in ("signature", "scaler"):
+        state[name] = files.value_of(state, name, dict, folder / "state.json", default={})
+    return weights, tensors, state
 
 
 def check_signature(saved: dict, current: dict, folder: Path) -> None:
@@ -218,12 +237,3 @@ def file_checksum(path: Path) -> str:
     """The BLAKE2b hash of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Force a file or folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import platform
 import shutil
 import signal
 import time
@@ -21,6 +22,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+NO_CPU_MEMORY = "DefaultCPUAllocator: "  # begins what torch says where there is not enough
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,10 @@ class Ranks:
             while not folder.is_dir():  # if the builder fails, torchrun ends this process too
                 time.sleep(0.2)
             return folder
-        temporary = folder.with_name(f"{folder.name}.tmp-{os.uname().nodename}-{os.getpid()}")
+        temporary = folder.with_name(f"{folder.name}.tmp-{platform.node()}-{os.getpid()}")
+        for left in folder.parent.glob(f"{folder.name}.tmp-{platform.node()}-*"):
+            if left == temporary or not _is_running(left.name.rsplit("-", 1)[-1]):
+                shutil.rmtree(left, ignore_errors=True)  # of a builder that was killed
         temporary.mkdir(parents=True)
         try:
             build(temporary)
@@ -124,8 +130,29 @@ class Ranks:
         return folder
 
 
+def _is_running(pid: str) -> bool:
+    """Whether a process of this node has the number."""
+    if os.name == "nt" or not pid.isdigit():  # os.kill would end it there
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+_at_end: list[Callable[[], None]] = []
+
+
+def at_end(action: Callable[[], None]) -> None:
+    """Have `entry_point` call it when `main` ends, however that is."""
+    _at_end.append(action)
+
+
 def entry_point(oom_hint: str) -> Callable[[Callable], Callable]:
-    """Decorate a script's `main`: leave the process group at its end, explain a lack of GPU memory.
+    """Decorate a script's `main`: leave the process group at its end, explain a lack of memory.
 
     oom_hint: what to do about the latter.
 
@@ -147,8 +174,12 @@ def entry_point(oom_hint: str) -> Callable[[Callable], Callable]:
                 clear_frames(error.__traceback__)
                 if isinstance(error, torch.OutOfMemoryError):
                     raise ValueError(f"the GPU's memory does not suffice: {oom_hint}") from None
+                if isinstance(error, MemoryError) or NO_CPU_MEMORY in str(error):
+                    raise ValueError(f"the memory does not suffice: {oom_hint}") from None
                 raise
             finally:
+                while _at_end:
+                    _at_end.pop()()
                 gc.collect()  # DistributedDataParallel is in a circle of references
                 if dist.is_initialized() and not (failed and torch.cuda.is_available()):
                     dist.destroy_process_group()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
-import resource
 import sys
 from pathlib import Path
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 import torch
 from torch import nn
+
+from beautybert import files
 
 # Parameters of an encoder from which on several threads pay. A tiny BERT's operations are so short
 # that threads mostly wait for each other, on a busy machine tenfold.
@@ -62,9 +67,10 @@ def set_threads(
 def _threads_before(folder: Path, world_size: int) -> int:
     """The threads of an earlier start in its run.json; 0 if there is none on so many ranks."""
     try:
-        contents = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return int(contents["threads"]) if contents["ranks"] == world_size else 0
-    except (OSError, ValueError, KeyError, TypeError):
+        contents = files.read_json(folder / "run.json")
+        threads = files.value_of(contents, "threads", int, "run.json", at_least=1, at_most=1024)
+        return threads if contents.get("ranks") == world_size else 0
+    except (OSError, ValueError):
         return 0
 
 
@@ -75,6 +81,8 @@ def peak_memory(device: torch.device) -> int:
     status = Path("/proc/self/status")  # where there is none, getrusage(2), which a child inherits
     if status.exists():
         return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    if resource is None:
+        return 0
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

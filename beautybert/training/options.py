@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
+import io
 import json
 import math
 import os
@@ -19,8 +20,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from beautybert import files
+
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 LARGEST_INT = 2**63 - 1  # what torch's seeds and JSON readers in other languages take
+PATHS = {"data", "label_table", "cache_dir", "init", "out", "model", "input", "output"}
 LEFT_OUT = ("resume",)  # of run.json: it says how a run was started, not what it is
 
 
@@ -131,7 +135,11 @@ def changed_options(config: dict[str, Any], run_json: Path) -> list[str]:
     """
     if not run_json.is_file():
         return []
-    before = json.loads(run_json.read_text(encoding="utf-8"))["config"]
+    try:
+        before = files.value_of(files.read_json(run_json), "config", dict, run_json)
+    except ValueError as error:
+        print(f"warning: {error}; it is written again", file=sys.stderr)
+        return []
     now = json.loads(json.dumps(config))
     names = [name for name, value in before.items() if now.get(name) != value]
     return [f"{flag(name)} {now.get(name)} (was {before[name]})" for name in names]
@@ -159,8 +167,12 @@ def run_command(config_class: type, description: str | None, main: Callable) -> 
     """Parse the command line and call `main(config)`; returns the exit code.
 
     A ValueError, or what the system refuses (a full disk), becomes one line on stderr and code 2.
-    Under `python -X dev` the traceback is shown instead.
+    Under `python -X dev` the traceback is shown instead. Signs that the terminal's encoding lacks
+    are shown by their numbers.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main(parse(config_class, description))
         sys.stdout.flush()
@@ -195,7 +207,16 @@ def parse(
                 values.pop(name, None)
     for name, value in given.items():
         values[name] = tuple(value) if isinstance(value, list) else value
+    for name in PATHS & values.keys():
+        values[name] = _expanded(values[name])
     return config_class(**values)
+
+
+def _expanded(value: Any) -> Any:
+    """Paths with ~ as the home folder, which a shell leaves after an = and in a file."""
+    if isinstance(value, tuple):
+        return tuple(map(os.path.expanduser, value))
+    return value and os.path.expanduser(value)
 
 
 def _check_renamed(config_class: type, arguments: Sequence[str]) -> None:
@@ -300,10 +321,12 @@ def _base_type(hint: Any) -> Any:
 
 def _read_file(config_class: type, hints: dict[str, Any], path: str) -> dict[str, Any]:
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # a number may have too many digits
-        raise ValueError(f"--config {path}: {error}") from None
-    values = values.get("config", values) if isinstance(values, dict) else None
+        contents = files.read_json(Path(path).expanduser())
+    except FileNotFoundError:
+        raise ValueError(f"--config {path}: no such file") from None
+    except ValueError as error:
+        raise ValueError(f"--config {error}") from None
+    values = contents.get("config", contents)
     if not isinstance(values, dict):
         raise ValueError(f"--config {path}: holds no JSON object of options")
     known = {field.name: field for field in dataclasses.fields(config_class)}
@@ -318,7 +341,7 @@ def _read_file(config_class: type, hints: dict[str, Any], path: str) -> dict[str
             continue
         problem = _wrong_value(value, hints[key], known[key])
         if problem:
-            problems.append(f"--config {path}: {key} = {value!r} {problem}")
+            problems.append(f"--config {path}: {key} = {files.shown(value)} {problem}")
         elif isinstance(value, list):
             values[key] = tuple(value)
     raise_problems(sorted(problems))

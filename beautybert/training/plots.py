@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from beautybert.training.metrics_file import read_metrics
 
 MOST_NUMBERED = 40  # labels up to which the picture of confusion has numbers
 STYLES: dict[str, dict[str, Any]] = {
@@ -23,10 +24,8 @@ def plot_losses(folder: Path) -> Path | None:
 
     None without matplotlib, or without a step of training.
     """
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    is_trained = any(row["split"] == "train" for row in rows)
-    if importlib.util.find_spec("matplotlib") is None or not is_trained:
+    rows = {split: read_metrics(folder, split) for split in STYLES}
+    if importlib.util.find_spec("matplotlib") is None or not rows["train"]:
         return None
     from matplotlib.figure import Figure  # no pyplot: it would choose a window system
     from matplotlib.ticker import PercentFormatter
@@ -34,11 +33,11 @@ def plot_losses(folder: Path) -> Path | None:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="loss (nats a target)")
     for split, style in STYLES.items():
-        points = [(row["step"], row["loss"]) for row in rows if row["split"] == split]
+        points = [(row["step"], row["loss"]) for row in rows[split]]
         if points:
             steps, losses = zip(*points, strict=True)
             axes.plot(steps, losses, label=f"{split} loss", **style)
-    valid = [row for row in rows if row["split"] == "valid" and "accuracy" in row]
+    valid = [row for row in rows["valid"] if "accuracy" in row]
     if valid:
         right = axes.twinx()
         right.set(ylabel="valid accuracy", ylim=(0, 1))

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from beautybert import files
 from beautybert.training import hardware
 from beautybert.training.checkpoints import list_checkpoints
-from beautybert.training.distributed import Ranks
+from beautybert.training.distributed import Ranks, at_end
+from beautybert.training.metrics_file import read_metrics, truncate_metrics
 from beautybert.training.options import changed_options
 from beautybert.training.plots import plot_losses
 from beautybert.training.precision import require_finite
@@ -38,28 +44,73 @@ FORMATS = {
 TEST_SCORES = ("loss", "accuracy", "top3", "macro_f1", "ece")
 SAMPLE_FILES = ("meta_All_Beauty.json.gz", "cosmetics.csv", "sephora_website_dataset.csv")
 SAMPLE_NOTE = "trained on the generated sample in data/sample/: no product in it is real"
+LOCK = ".lock"
+AT_START = (LOCK, "metrics.jsonl")  # what a start writes before run.json
 LIBRARIES = ("beautybert", "torch", "tokenizers", "safetensors", "numpy", "pandas")
 
 
 def check_folder(folder: Path, resume: bool, ranks: Ranks) -> None:
-    """ValueError if --out is taken: not empty at a fresh start, or no run folder at a resume."""
-    if not ranks.is_main or not folder.exists():
+    """Take --out for this process, until it ends.
+
+    ValueError if it is not empty at a fresh start, no run folder at a resume, or taken by another
+    process. A folder in which a start was killed before it wrote run.json counts as empty.
+    """
+    if not ranks.is_main:
         return
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {folder} is a file: name a folder")
-    if not any(folder.iterdir()):
-        return
-    if not resume:
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    is_started = LOCK in names  # the folder is one of ours
+    names = {name for name in names if name not in AT_START and not name.endswith(".tmp")}
+    if names and not resume:
         raise ValueError(
             f"--out {folder} is not empty: choose another, or continue that run with --resume"
         )
-    if not (folder / "run.json").is_file() and not list_checkpoints(folder):
+    is_run = is_started or (folder / "run.json").is_file() or list_checkpoints(folder)
+    if names and not is_run:
         raise ValueError(f"--resume: {folder} is not empty and no run folder (it has no run.json)")
+    folder.mkdir(parents=True, exist_ok=True)
+    lock(folder / LOCK)
 
 
 def resumed(folder: Path, resume: bool) -> Path | None:
     """The run folder, if a resume finds a tokenizer of an earlier start in it; else None."""
-    return folder if resume and (folder / "tokenizer.json").is_file() else None
+    path = folder / "tokenizer.json"
+    if not resume or not path.is_file():
+        return None
+    try:
+        files.read_json(path)
+    except ValueError as error:
+        print(f"warning: {error}; the tokenizer is made again", file=sys.stderr)
+        return None
+    return folder
+
+
+_locks: dict[Path, Any] = {}  # open files; the system unlocks them however a process ends
+
+
+def lock(path: Path) -> None:
+    """Lock a file until `main` ends. ValueError if another process has it."""
+    if fcntl is None or path in _locks:
+        return
+    file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ValueError(f"--out {path.parent} is in use by another process") from None
+    except OSError:  # a file system without locks
+        pass
+    _locks[path] = file
+    at_end(lambda: _unlock(path))
+
+
+def _unlock(path: Path) -> None:
+    """Remove the lock, and its folder if nothing else is in it."""
+    path.unlink(missing_ok=True)
+    _locks.pop(path).close()
+    with suppress(OSError):
+        path.parent.rmdir()
 
 
 def every(interval: int | None, step: int, total_steps: int) -> bool:
@@ -131,7 +182,7 @@ class RunLog:
             "ranks": self.ranks.world_size,
             "threads": torch.get_num_threads(),
         }
-        path.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
+        files.write_json(path, contents)
 
     def profiler(self, enabled: bool) -> AbstractContextManager:
         """The profiler of --profile, on rank 0 (profiling.py)."""
@@ -334,31 +385,3 @@ def _library_versions() -> dict[str, str]:
     """The version of each of `LIBRARIES` that is imported."""
     loaded = [name for name in LIBRARIES if name in sys.modules]
     return {name: sys.modules[name].__version__ for name in loaded}
-
-
-def read_metrics(folder: Path, split: str) -> list[dict[str, Any]]:
-    """The lines of a split in metrics.jsonl, in order of steps."""
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    return [row for row in rows if row["split"] == split]
-
-
-def truncate_metrics(folder: Path, step: int) -> None:
-    """Drop from metrics.jsonl what came after `step`, so that a resume writes each line once.
-
-    The test line and an incomplete last line are dropped too.
-    """
-    path = folder / "metrics.jsonl"
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if row["step"] <= step and row["split"] != "test" and line.endswith("\n"):
-            kept.append(line)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    os.replace(temporary, path)

@@ -1,5 +1,6 @@
 import json
 import resource
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -12,6 +13,12 @@ from beautybert.training.optim import ChainedOptimizer, make_optimizer, optimize
 
 ONE_RANK = Ranks(0, 0, 1, torch.device("cpu"))
 NO_SCALER = torch.amp.GradScaler("cpu", enabled=False)
+
+
+@dataclass
+class Progress:
+    step: int = 0
+    tokens: int = 0
 
 
 def saver_of(folder, model, optimizer, *, keep=5, signature=None, ranks=ONE_RANK):
@@ -90,14 +97,14 @@ def test_a_resumed_run_makes_the_same_next_step_bit_for_bit(tmp_path, make):
     optimizer = make(model)
     for step in (1, 2):
         make_step(model, optimizer, seed=step)
-    saver_of(tmp_path, model, optimizer).save({"step": 2})
+    saver_of(tmp_path, model, optimizer).save({"step": 2, "tokens": 0})
     at_save = [p.clone() for p in model.parameters()]
     make_step(model, optimizer, seed=3)
 
     resumed = two_layers()
     its_optimizer = make(resumed)
     saver = saver_of(tmp_path, resumed, its_optimizer)
-    assert saver.resume() == {"step": 2}
+    assert saver.resume(Progress(), 9) == Progress(2)
     assert saver.last_saved == 2
     for p, expected in zip(resumed.parameters(), at_save, strict=True):
         assert torch.equal(p, expected)
@@ -113,33 +120,99 @@ def test_a_resumed_run_makes_the_same_next_step_bit_for_bit(tmp_path, make):
 def test_nothing_saved_is_an_empty_progress(tmp_path, capsys):
     model = two_layers()
     saver = saver_of(tmp_path, model, sgd(model))
-    assert saver.resume() == {}
+    assert saver.resume(Progress(), 9) == Progress()
     assert saver.last_saved == 0
     assert "starting at step 0" in capsys.readouterr().out
 
 
+def test_a_checkpoint_beyond_the_end_of_the_run_is_refused(tmp_path):
+    model = two_layers()
+    saver_of(tmp_path, model, sgd(model)).save({"step": 2, "tokens": 0})
+    saver = saver_of(tmp_path, model, sgd(model))
+    assert saver.resume(Progress(), 2).step == 2
+    with pytest.raises(ValueError, match="is after step 2, this run would end after 1; ask for"):
+        saver.resume(Progress(), 1)
+
+
+def with_state(folder, change):
+    """Write another state.json into a checkpoint, with its checksum."""
+    path = folder / "state.json"
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps(change(state)))
+    sums = json.loads((folder / "checksums.json").read_text())
+    sums["state.json"] = checkpoints.file_checksum(path)
+    (folder / "checksums.json").write_text(json.dumps(sums))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"progress": {"step": "7", "tokens": 0}}, 'step is "7", must be a whole number'),
+        ({"progress": {"step": -1, "tokens": 0}}, "step is -1, must be a whole number of at least"),
+        ({"progress": {"step": 10**30, "tokens": 0}}, "step is 1000"),
+        ({"progress": {"step": 7}}, "has no tokens, which must be a whole number"),
+        ({"progress": [7]}, "progress is a list of 1, must be an object"),
+        ({"scaler": [1]}, "scaler is a list of 1, must be an object"),
+        ({"signature": "x"}, 'signature is "x", must be an object'),
+    ],
+)
+def test_a_state_of_other_types_is_named(tmp_path, change, message):
+    with_state(save(tmp_path, 7), lambda state: state | change)
+    model = nn.Linear(1000, 1, bias=False)
+    saver = saver_of(tmp_path, model, make_optimizer(model, 1e-3, 0.01))
+    with pytest.raises(ValueError, match=message) as caught:
+        saver.resume(Progress(), 9)
+    assert "state.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "sums",
+    ["{}", "[]", "5", "", "null", '{"model.safetensors": 5}', "[" * 100_000, '{"../x": "y"}'],
+)
+def test_a_checkpoint_without_the_checksums_of_its_three_files_is_corrupt(tmp_path, sums):
+    older = save(tmp_path, 5)
+    (save(tmp_path, 7) / "checksums.json").write_text(sums)
+    warnings = []
+    assert checkpoints.newest_complete(tmp_path, warnings.append) == older
+    assert len(warnings) == 1 and "step-00000007" in warnings[0]
+
+
+@pytest.mark.parametrize("name", [*checkpoints.FILES, "checksums.json"])
+@pytest.mark.parametrize("damage", ["flipped", "missing", "empty"])
+def test_damage_to_any_file_of_a_checkpoint_is_noticed(tmp_path, name, damage):
+    older, newer = save(tmp_path, 5), save(tmp_path, 7)
+    path = newer / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"" if damage == "empty" else bytes(data))
+    assert checkpoints.newest_complete(tmp_path, lambda text: None) == older
+
+
 def test_another_runs_checkpoint_is_not_resumed_from(tmp_path):
     model = two_layers()
-    saver_of(tmp_path, model, sgd(model)).save({"step": 2})
+    saver_of(tmp_path, model, sgd(model)).save({"step": 2, "tokens": 0})
     saver = saver_of(tmp_path, model, sgd(model), signature={"seed": 2})
     with pytest.raises(ValueError, match="step-00000002 .* another run: seed was 1, is now 2"):
-        saver.resume()
+        saver.resume(Progress(), 9)
 
 
 def test_another_kind_of_optimizer_does_not_resume(tmp_path):
     model = two_layers()
-    saver_of(tmp_path, model, sgd_and_adamw(model)).save({"step": 2})
+    saver_of(tmp_path, model, sgd_and_adamw(model)).save({"step": 2, "tokens": 0})
     with pytest.raises(ValueError, match=r"optimizer was SGD \+ AdamW, is now AdamW$"):
-        saver_of(tmp_path, model, adamw(model)).resume()
+        saver_of(tmp_path, model, adamw(model)).resume(Progress(), 9)
 
 
 def test_ranks_that_find_different_checkpoints_do_not_resume(tmp_path, monkeypatch):
     model = two_layers()
-    saver_of(tmp_path, model, sgd(model)).save({"step": 2})
+    saver_of(tmp_path, model, sgd(model)).save({"step": 2, "tokens": 0})
     monkeypatch.setattr(Ranks, "sum_counts", lambda self, step: [step])  # the other's is 0
     saver = saver_of(tmp_path, model, sgd(model), ranks=Ranks(0, 0, 2, torch.device("cpu")))
     with pytest.raises(ValueError, match="different checkpoints .* this one that of step 2"):
-        saver.resume()
+        saver.resume(Progress(), 9)
 
 
 @pytest.mark.parametrize(
@@ -238,12 +311,8 @@ def test_a_full_disk_leaves_the_previous_checkpoint_complete(tmp_path):
 
 
 def test_a_checkpoint_of_an_older_version_is_refused_in_words(tmp_path):
-    path = save(tmp_path, 1) / "state.json"
-    path.write_text(json.dumps({"identity": {}, "step": 1}))
-    sums = json.loads((path.parent / "checksums.json").read_text())
-    sums["state.json"] = checkpoints.file_checksum(path)
-    (path.parent / "checksums.json").write_text(json.dumps(sums))
+    with_state(save(tmp_path, 1), lambda state: {"identity": {}, "step": 1})
     model = nn.Linear(1000, 1, bias=False)
     saver = saver_of(tmp_path, model, make_optimizer(model, 1e-3, 0.01))
     with pytest.raises(ValueError, match="was saved by another program or version"):
-        saver.resume()
+        saver.resume(Progress(), 9)

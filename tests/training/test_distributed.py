@@ -1,5 +1,8 @@
 import os
+import platform
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -7,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from beautybert.training.distributed import Ranks, deferred_signals, entry_point
+from beautybert.training.distributed import Ranks, at_end, deferred_signals, entry_point
 
 CPU = torch.device("cpu")
 
@@ -101,6 +104,21 @@ def test_a_build_that_another_node_finished_first_is_no_error(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x"], "a temporary folder was left"
 
 
+def test_what_dead_builders_left_is_removed_and_what_others_build_is_not(tmp_path):
+    """A container's processes have the same few numbers again and again."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    prefix = f"x.tmp-{platform.node()}-"
+    left = [tmp_path / f"{prefix}{pid}" for pid in (dead.pid, os.getpid(), 10**30)]
+    others = [tmp_path / f"{prefix}{os.getppid()}", tmp_path / "x.tmp-another-node-1"]
+    for folder in [*left, *others]:
+        folder.mkdir()
+        (folder / "half").write_text("")
+    Ranks(0, 0, 1, CPU).once_per_node(tmp_path / "x", lambda folder: None)
+    assert not list((tmp_path / "x").iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {"x", *(path.name for path in others)}
+
+
 # ---- the ends of a run -------------------------------------------------------------------------
 
 
@@ -115,11 +133,33 @@ def main_that_raises(error):
 def test_a_full_gpu_becomes_advice_and_other_errors_stay():
     with pytest.raises(ValueError, match="GPU's memory does not suffice: lower --micro-batch-size"):
         main_that_raises(torch.OutOfMemoryError("CUDA out of memory"))(None)
+    for error in (
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+        MemoryError(),
+    ):
+        with pytest.raises(ValueError, match="the memory does not suffice: lower --micro-batch-s"):
+            main_that_raises(error)(None)
     with pytest.raises(KeyError):
         main_that_raises(KeyError("bug"))(None)
     with pytest.raises(SystemExit):
         main_that_raises(SystemExit(143))(None)
     assert entry_point("")(lambda config: config + 1)(1) == 2
+
+
+def test_what_is_to_happen_at_the_end_happens_also_after_a_failure():
+    done = []
+
+    @entry_point("")
+    def main(config):
+        at_end(lambda: done.append(config))
+        if config:
+            raise KeyError(config)
+
+    main(0)
+    with pytest.raises(KeyError):
+        main(1)
+    main(0)
+    assert done == [0, 1, 0]
 
 
 @pytest.fixture

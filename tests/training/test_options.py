@@ -1,7 +1,10 @@
 import dataclasses
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 import typing
 from dataclasses import dataclass, replace
 
@@ -10,6 +13,7 @@ import pytest
 from beautybert.predict import PredictConfig
 from beautybert.training import options
 from beautybert.training.options import option, parse
+from tests.conftest import ROOT
 from train_cls import ClsConfig
 from train_mlm import MlmConfig
 
@@ -61,6 +65,32 @@ def test_a_positional_option_is_required(capsys):
     assert "required: model" in capsys.readouterr().err
 
 
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    """A shell leaves it after an = and in a file."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = parse(ClsConfig, "test", ["--out=~/x", "--data", "~/a.csv", "b~.csv"])
+    assert (asked.out, asked.data) == (f"{tmp_path}/x", (f"{tmp_path}/a.csv", "b~.csv"))
+    (tmp_path / "run.json").write_text('{"init": "~/model", "label_table": "~"}')
+    asked = parse(ClsConfig, "test", ["--config", "~/run.json"])
+    assert (asked.init, asked.label_table) == (f"{tmp_path}/model", str(tmp_path))
+    assert parse(ClsConfig, "test", []).label_table is None
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_signs_that_a_terminal_cannot_show_are_shown_by_their_numbers(encoding):
+    code = (
+        "import dataclasses, sys; from beautybert.training import options\n"
+        "Config = dataclasses.make_dataclass('Config', [])\n"
+        "def main(config): print('a → b'); raise ValueError('口紅')\n"
+        "sys.exit(options.run_command(Config, None, main))"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "a \\u2192 b\n")
+    assert done.stderr == "error: \\u53e3\\u7d05\n"
+
+
 def test_two_lengths_of_a_run_exclude_each_other(capsys):
     with pytest.raises(SystemExit) as stopped:
         read("--epochs", "1", "--max-steps", "2")
@@ -71,15 +101,17 @@ def test_two_lengths_of_a_run_exclude_each_other(capsys):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("{", "run.json: Expecting"),
-        ("[1]", "holds no JSON object"),
+        ("{", "run.json is no JSON"),
+        ("[" * 100_000, "run.json is no JSON that can be read: nested too deep"),
+        ("[1]", "run.json is a list, must be an object"),
+        ('{"config": [1]}', "holds no JSON object"),
         ('{"lrate": 1}', "unknown option 'lrate'; options are data, epochs"),
-        ('{"lr": "fast"}', "lr = 'fast' is no float"),
+        ('{"lr": "fast"}', 'lr = "fast" is no float'),
         ('{"resume": 1}', "resume = 1 is no bool"),
-        ('{"data": "x"}', "data = 'x' is no list of strings"),
-        ('{"unit": "line"}', "unit = 'line' is none of token, word"),
-        ('{"epochs": null}', "epochs = None is no float"),
-        ('{"max_steps": 1.5, "lr": true}', "lr = True is no float; .*max_steps = 1.5 is no int"),
+        ('{"data": "x"}', 'data = "x" is no list of strings'),
+        ('{"unit": "line"}', 'unit = "line" is none of token, word'),
+        ('{"epochs": null}', "epochs = null is no float"),
+        ('{"max_steps": 1.5, "lr": true}', "lr = true is no float; .*max_steps = 1.5 is no int"),
     ],
 )
 def test_every_mistake_in_a_file_is_named(tmp_path, content, message):
@@ -113,7 +145,7 @@ def test_a_flag_with_another_name_now_is_told_the_new_one(tmp_path, flags, capsy
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(ValueError, match="--config nowhere.json: .*No such file"):
+    with pytest.raises(ValueError, match="--config nowhere.json: no such file"):
         read("--config", "nowhere.json")
 
 

@@ -1,6 +1,7 @@
 import json
 import math
 import re
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import torch
 from beautybert.training import hardware, runlog
 from beautybert.training.distributed import Ranks
 from beautybert.training.runlog import RunLog, every, truncate_metrics
+from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
 MAIN = Ranks(0, 0, 1, CPU)
@@ -268,7 +270,6 @@ def test_run_json_says_what_ran_and_what_changed(tmp_path, capsys):
 
 def test_a_run_folder_is_taken_only_by_its_own_resume(tmp_path):
     runlog.check_folder(tmp_path / "new", False, MAIN)
-    runlog.check_folder(tmp_path, False, MAIN)
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(ValueError, match="is not empty: choose another"):
         runlog.check_folder(tmp_path, False, MAIN)
@@ -277,6 +278,56 @@ def test_a_run_folder_is_taken_only_by_its_own_resume(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     runlog.check_folder(tmp_path, True, MAIN)
     runlog.check_folder(tmp_path, False, OTHER)
+
+
+def test_a_folder_of_a_start_that_was_killed_early_counts_as_empty(tmp_path):
+    for name in (runlog.LOCK, "metrics.jsonl", "run.json.123.tmp"):
+        (tmp_path / name).write_text("")
+    runlog.check_folder(tmp_path, False, MAIN)
+    (tmp_path / "splits.csv").write_text("")  # a moment later
+    with pytest.raises(ValueError, match="is not empty: choose another"):
+        runlog.check_folder(tmp_path, False, MAIN)
+    runlog.check_folder(tmp_path, True, MAIN)
+
+
+def test_a_run_folder_is_locked_for_one_process_until_it_ends(tmp_path):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from beautybert.training import runlog\n"
+        "from beautybert.training.distributed import Ranks\n"
+        "runlog.check_folder(Path(sys.argv[1]), False, Ranks.from_environment())\n"
+        "print('taken', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    other = subprocess.Popen(command, cwd=ROOT, stdin=-1, stdout=-1, text=True)
+    assert other.stdout.readline() == "taken\n"
+    with pytest.raises(ValueError, match="run is in use by another process"):
+        runlog.check_folder(tmp_path / "run", False, MAIN)
+    with pytest.raises(ValueError, match="run is in use by another process"):
+        runlog.check_folder(tmp_path / "run", True, MAIN)
+    other.kill()
+    other.wait()
+    runlog.check_folder(tmp_path / "run", False, MAIN)
+
+
+def test_a_corrupt_tokenizer_of_an_earlier_start_is_made_again(tmp_path, capsys):
+    assert runlog.resumed(tmp_path, True) is None
+    path = tmp_path / "tokenizer.json"
+    path.write_text("{}")
+    assert runlog.resumed(tmp_path, True) == tmp_path
+    assert runlog.resumed(tmp_path, False) is None
+    for content in ("", "{", "[]"):
+        path.write_text(content)
+        assert runlog.resumed(tmp_path, True) is None
+        assert "tokenizer.json is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{", "5", "[]", "{}", '{"config": 5}', "[" * 100_000])
+def test_a_corrupt_run_json_is_written_again(tmp_path, capsys, content):
+    (tmp_path / "run.json").write_text(content)
+    open_log(tmp_path).write_run_json({"lr": 0.1}, {})
+    assert json.loads((tmp_path / "run.json").read_text())["config"] == {"lr": 0.1}
+    assert "run.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("signals, code", [([2], 130), ([15], 143), ([], 143)])
