@@ -251,7 +251,10 @@ class Classifier:
         """
         logits = self.document_logits(texts) | word_model.logits(self.word_models, texts)
         has = self.readable(texts, logits)
-        return self.pool(logits, has, balanced).softmax(-1), has
+        pooled = self.pool(logits, has, balanced)
+        if not pooled.isfinite().all():
+            raise ValueError("no answer: the weights of the model are too large; train it again")
+        return pooled.softmax(-1), has
 
     def readable(self, texts: Mapping[str, Sequence[str]], logits: Mapping[str, Tensor]) -> Tensor:
         """Which documents count, (INPUTS, P): those of known words.
