@@ -94,8 +94,8 @@ class Pool:
         log_prior = files.value_of(values, "log_prior", list, where)
         if len(log_prior) != num_labels:
             raise ValueError(
-                f"{where}: log_prior has {len(log_prior):,} numbers for the {num_labels:,} labels of "
-                "id2label"
+                f"{where}: log_prior has {len(log_prior):,} numbers for the {num_labels:,} labels "
+                "of id2label"
             )
         for i, share in enumerate(log_prior):
             files.value_of({f"log_prior {i}": share}, f"log_prior {i}", float, where, **limits)

@@ -201,9 +201,7 @@ def _opened_text(path: Path, encoding: str, newline: str) -> Iterator[Iterator[s
     def lines() -> Iterator[str]:
         while line := text.readline(MAX_CELL):
             if len(line) == MAX_CELL:
-                raise ValueError(
-                    f"{path} has a line of over {MAX_CELL:,} characters; is it a table?"
-                )
+                raise ValueError(f"{path} is no table: a line of over {MAX_CELL:,} characters")
             yield line
 
     with _opened(path) as file, io.TextIOWrapper(file, encoding, newline=newline) as text:

@@ -1,6 +1,7 @@
 import pytest
 
-from beautybert.cls.names import clean_name, name_key
+from beautybert.cls.ingredients import parse_ingredients
+from beautybert.cls.names import clean_label, clean_name, name_key
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,14 @@ def test_a_name_of_megabytes_takes_no_time_and_has_a_key():
     for cell in ("&#" + "9" * 1_000_000, "a" + "\u0301\u0316" * 1_000_000, "&amp;" * 1_000_000):
         name = clean_name(cell)
         assert len(name) <= 1000 and bool(name) == bool(name_key(name))
+
+
+@pytest.mark.parametrize(
+    "sign", ["\x1b", "\x07", "\x08", "\x7f", "\x9b", "\u202e", "\u2066", "\udc80", "\u200b"]
+)
+def test_nothing_that_is_read_acts_on_a_terminal(sign):
+    """Nor does it change what is read: signs without a shape are left out."""
+    assert clean_name(f"Ro{sign}se {sign}Cream{sign}") == "Rose Cream"
+    assert clean_label(f" face{sign}\n cream ") == "face cream"
+    assert parse_ingredients(f"Wa{sign}ter, {sign}Glycerin").names == ("Water", "Glycerin")
+    assert name_key(clean_name(f"{sign}Rose")) == "rose"
