@@ -116,6 +116,11 @@ def main(config: PredictConfig) -> None:
             f"{config.model} was trained on lists read with other tables of words; its answers may "
             "be worse than its report says"
         )
+    if not classifier.is_ours:
+        warn(
+            f"{config.model} is a classifier of transformers, which reads texts as they are; of a "
+            "product with a name and a list the logits of both are added"
+        )
     if runlog.is_sample(_trained_files(Path(config.model))):
         warn(f"this model was {runlog.SAMPLE_NOTE}")
     if config.input is None:
