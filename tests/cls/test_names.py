@@ -1,7 +1,9 @@
+import time
+
 import pytest
 
 from beautybert.cls.ingredients import parse_ingredients
-from beautybert.cls.names import clean_label, clean_name, name_key
+from beautybert.cls.names import clean_label, clean_name, name_key, printed_list
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,26 @@ def test_nothing_that_is_read_acts_on_a_terminal(sign):
     assert clean_label(f" face{sign}\n cream ") == "face cream"
     assert parse_ingredients(f"Wa{sign}ter, {sign}Glycerin").names == ("Water", "Glycerin")
     assert name_key(clean_name(f"{sign}Rose")) == "rose"
+
+
+@pytest.mark.parametrize(
+    "cell, expected",
+    [
+        ("['Rose Cream']", "Rose Cream"),
+        (' ["Rose Cream", "50 ml"] ', "Rose Cream, 50 ml"),
+        ("""["L'Eau", 'Rose "x"']""", 'L\'Eau, Rose "x"'),
+        ("[Rose Cream]", "[Rose Cream]"),
+        ("Rose ['x']", "Rose ['x']"),
+        ("['a', b]", "['a', b]"),
+    ],
+)
+def test_a_list_that_a_program_has_printed_is_read_as_its_texts(cell, expected):
+    assert clean_name(cell) == expected
+    assert printed_list(cell).strip() == expected
+
+
+def test_a_printed_list_takes_linear_time():
+    start = time.process_time()
+    for part in ("'a', ", "'", "['", " ", "' , ", '"', "'a'", "],"):
+        printed_list("['a', " + part * 200_000)
+    assert time.process_time() - start < 2

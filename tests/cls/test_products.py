@@ -272,3 +272,11 @@ def test_labels_and_brands_are_one_line_without_signs_that_act_on_a_terminal(tmp
     assert keys(products, "label") == ["[31mface cream", "face cream"]
     assert keys(products, "brand") == ["acme", "acme"]
     assert str(counts).replace("\n", "").isprintable()
+
+
+def test_cells_that_a_data_frame_has_printed_as_lists_are_read_as_their_texts(tmp_path):
+    rows = [("['serum']", "['Rose Drops']", "['Water, Glycerin', 'Mica']"), ("gel", "Mint", "")]
+    products, _ = read(tmp_path, *rows)
+    assert keys(products, "label") == ["serum", "gel"]
+    assert keys(products, "name") == ["Rose Drops", "Mint"]
+    assert products[0].ingredients == "Water, Glycerin, Mica"
