@@ -244,7 +244,7 @@ def main(config: ClsConfig) -> dict:
                     pair_logits = logits[batch.pairs].sum(1)  # (P, C)
                     loss = criterion(torch.cat([logits, pair_logits]).float(), batch.target_ids)
                 scaler.scale(loss * loss_factor).backward()
-                loss_sum += loss.detach()
+                loss_sum += guard.note(loss, micro_batch.index)
 
             scaler.unscale_(optimizer)
             grad_norm = clip_grad_norm_(model.parameters(), config.clip or math.inf)

@@ -281,7 +281,7 @@ def main(config: MlmConfig) -> dict:
                     logits = ddp_model(*batch.inputs)  # (M, V)
                     loss = criterion(logits.float(), batch.target_ids)
                 scaler.scale(loss * loss_factor).backward()
-                loss_sum += loss.detach()
+                loss_sum += guard.note(loss, micro_batch.index)
 
             scaler.unscale_(optimizer)
             grad_norm = clip_grad_norm_(model.parameters(), config.clip or math.inf)

@@ -221,8 +221,9 @@ def run_script(
     ranks: int = 0,
     wait: bool = True,
     launcher: tuple[str, ...] = ("--standalone",),
+    script: str = "",
 ):
-    """Run the config's script as a user would; with `ranks`, under torchrun.
+    """Run the config's script as a user would, or `script`; with `ranks`, under torchrun.
 
     Returns the finished (or, not waiting, the started) process.
     """
@@ -231,7 +232,7 @@ def run_script(
     command = [sys.executable]
     if ranks:
         command += ["-m", "torch.distributed.run", *launcher, f"--nproc-per-node={ranks}"]
-    command += [f"{type(config).__module__}.py", "--config", str(options)]
+    command += [script or f"{type(config).__module__}.py", "--config", str(options)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command,

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 AMP_MODES = ("none", "bf16", "fp16", "auto")
@@ -66,6 +67,14 @@ class FiniteGuard:
         device = optimizer.param_groups[0]["params"][0].device
         # step (0: none yet), loss and gradient norm of the first bad step
         self.bad = torch.zeros(3, dtype=torch.float64, device=device)
+        self.bad_micro_batch = torch.full((), -1, device=device)  # the first, of this rank
+
+    def note(self, loss: Tensor, index: int) -> Tensor:
+        """The loss of a micro-batch, detached; the first that is not finite is remembered."""
+        loss = loss.detach()
+        is_first = (self.bad_micro_batch < 0) & ~loss.isfinite()
+        self.bad_micro_batch = torch.where(is_first, index, self.bad_micro_batch)
+        return loss
 
     def watch(self, step: int, loss: Tensor, grad_norm: Tensor, last_saved: int) -> None:
         """Look at a step between its gradients and its update. last_saved: step of a checkpoint.
@@ -87,10 +96,14 @@ class FiniteGuard:
         """ValueError that names the first bad step, if there was one. It waits for the device."""
         step, loss, grad_norm = self.bad.tolist()
         if step:
+            if dist.is_initialized():  # all ranks are here: the loss and norm are those of all
+                dist.all_reduce(self.bad_micro_batch, dist.ReduceOp.MAX)
+            index = int(self.bad_micro_batch)
+            where = f" (micro-batch {index})" if index >= 0 else ""
             raise ValueError(
-                f"step {step:.0f}: loss {loss}, gradient norm {grad_norm}; the weights are still "
-                f"those of step {step - 1:.0f}, the last checkpoint is of step {self.last_saved}. "
-                "A lower --lr or --amp none may help"
+                f"step {step:.0f}: loss {loss}{where}, gradient norm {grad_norm}; the weights are "
+                f"still those of step {step - 1:.0f}, the last checkpoint is of step "
+                f"{self.last_saved}. A lower --lr or --amp none may help"
             )
 
 
