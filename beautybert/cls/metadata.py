@@ -83,7 +83,9 @@ def read(folder: Path) -> Metadata:
     labels = _labels(contents, path, is_ours)
     pool = files.value_of(contents, "pool", dict, path, default=None)
     positions = config.max_position_embeddings
-    shortest = min(SHORTEST, positions)
+    for field in ("inputs", "max_document_length") if is_ours else ():
+        if field not in contents:
+            raise ValueError(f"{path} has no {field}; train it again")
     return Metadata(
         config=config,
         is_ours=is_ours,
@@ -97,7 +99,7 @@ def read(folder: Path) -> Metadata:
             int,
             path,
             default=positions,
-            at_least=shortest,
+            at_least=min(SHORTEST, positions),
             at_most=positions,
         ),
         pool=Pool.from_dict(pool, len(labels), f"{path}: pool"),

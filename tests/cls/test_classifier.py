@@ -710,6 +710,16 @@ def test_a_field_that_makes_no_sense_is_one_line_with_the_file_and_the_field(
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 300 + len(str(tmp_path))
 
 
+@pytest.mark.parametrize("field", ["inputs", "max_document_length"])
+def test_a_field_that_answers_depend_on_is_never_guessed(classifier, tmp_path, field):
+    saved(classifier, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config[field]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=f"config.json has no {field}; train it again"):
+        Classifier.load(tmp_path)
+
+
 def test_numbers_that_are_not_finite_are_told_before_any_answer(classifier, tmp_path):
     broken = make_classifier_with(classifier, float("nan"))
     with pytest.raises(ValueError, match="has numbers that are not finite"):

@@ -136,11 +136,11 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self.memory = _most_memory()
 
-    def attempt(self, name: str, where: str, use: Callable[[], None]) -> None:
+    def attempt(self, name: str, where: str, use: Callable[..., None], *given: Any) -> None:
         """Use a damaged file: a result, or a ValueError of one short line that names `where`."""
         try:
             with _time_limit(SECONDS):
-                use()
+                use(*given)
             self.counts[f"{name} read"] += 1
         except ValueError as error:
             text = str(error)

@@ -19,8 +19,6 @@ from beautybert.predict import PredictConfig
 from tests.faults.mutations import Tally, damaged_bytes, damaged_json
 from tests.test_predict import ESCAPES, LISTS, NAMES, train
 
-pytestmark = pytest.mark.faults
-
 JSON_FILES = {"config.json": 260, "words.json": 60, "run.json": 60, "labels.json": 15}
 OTHER_FILES = {
     "config.json": 40,
@@ -63,7 +61,8 @@ def answers(folder, table) -> None:
     assert len(found) == 2 and list(found["name"]) == ["Velvet Drops", ""]
 
 
-def test_a_damaged_classifier_answers_or_is_named(run, tmp_path, capsys):
+@pytest.mark.faults
+def test_a_damaged_classifier_answers_or_is_named(run, tmp_path, tried):
     rng, tally = random.Random(22), Tally()
     folder, table = tmp_path / "run", tmp_path / "in.csv"
     shutil.copytree(run.out, folder, ignore=shutil.ignore_patterns("checkpoints", "*.png"))
@@ -74,7 +73,7 @@ def test_a_damaged_classifier_answers_or_is_named(run, tmp_path, capsys):
     def attempt(name: str, damaged: bytes) -> None:
         (folder / name).write_bytes(damaged)
         # a name in words.json or config.json is one of a file's
-        tally.attempt(name, str(folder), lambda: answers(folder, table))
+        tally.attempt(name, str(folder), answers, folder, table)
         (folder / name).write_bytes(originals[name])
 
     for name, number in JSON_FILES.items():
@@ -89,8 +88,7 @@ def test_a_damaged_classifier_answers_or_is_named(run, tmp_path, capsys):
         attempt("words.safetensors", save(other_tensors(tensors, rng)))
     answers(folder, table)
     assert {path.name for path in folder.iterdir()} == {*originals, "out.csv"}
-    with capsys.disabled():
-        print(f"\n{tally.summary()}")
+    tried(tally.summary())
 
 
 def other_tensors(tensors, rng):
