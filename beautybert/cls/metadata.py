@@ -183,7 +183,7 @@ def _inputs(
 
 
 def _texts(contents: Mapping[str, Any], key: str, path: Path) -> dict[str, str]:
-    """An object whose values are all texts."""
+    """An object of texts by texts, both as labels are read."""
     found = files.value_of(contents, key, dict, path, default={})
     for name in found:
         if not isinstance(found[name], str):
@@ -191,4 +191,4 @@ def _texts(contents: Mapping[str, Any], key: str, path: Path) -> dict[str, str]:
                 f"{path}: {key} has {files.shown(found[name])} for {files.shown(name)}, must be a "
                 "text"
             )
-    return found
+    return {clean_label(name): clean_label(text) for name, text in found.items()}

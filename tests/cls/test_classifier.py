@@ -710,6 +710,16 @@ def test_a_field_that_makes_no_sense_is_one_line_with_the_file_and_the_field(
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 300 + len(str(tmp_path))
 
 
+def test_labels_and_families_act_on_no_terminal_and_still_belong_together(classifier, tmp_path):
+    odd = [f"{label}\x1b[0m\u202e" for label in LABELS]
+    families = {label: f"\x07{FAMILIES.get(plain, '')}" for label, plain in zip(odd, LABELS)}
+    changed = replace(classifier, labels=odd, families=families, synonyms={"\x07other": odd[0]})
+    again = Classifier.load(saved(changed, tmp_path))
+    assert again.labels == [f"{label}[0m" for label in LABELS]
+    assert again.families == {f"{label}[0m": FAMILIES.get(label, "") for label in LABELS}
+    assert again.synonyms == {"other": "cream[0m"}
+
+
 @pytest.mark.parametrize("field", ["inputs", "max_document_length"])
 def test_a_field_that_answers_depend_on_is_never_guessed(classifier, tmp_path, field):
     saved(classifier, tmp_path)
