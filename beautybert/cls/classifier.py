@@ -63,7 +63,7 @@ class Classifier:
     families: label -> family, for those that the label table knows. synonyms: in lower case, other
     labels -> the label that the table merges them into. same_reader: whether lists are read by the
     tables that it was trained with. is_ours: whether train_cls.py has made it; one of transformers
-    reads names and lists as they are (documents.read_raw).
+    reads names and lists as they are (documents.read_raw). source: its folder, for messages.
     """
 
     model: BertForSequenceClassification
@@ -78,6 +78,7 @@ class Classifier:
     synonyms: Mapping[str, str] = field(default_factory=dict)
     same_reader: bool = True
     is_ours: bool = True
+    source: str = "the classifier"
 
     @classmethod
     def unfinished(
@@ -159,6 +160,7 @@ class Classifier:
             synonyms=found.synonyms,
             same_reader=found.reader_tables in ("", tables_fingerprint()),
             is_ours=found.is_ours,
+            source=str(folder),
         )
 
     def save(self, folder: Path) -> str:
@@ -253,7 +255,10 @@ class Classifier:
         has = self.readable(texts, logits)
         pooled = self.pool(logits, has, balanced)
         if not pooled.isfinite().all():
-            raise ValueError("no answer: the weights of the model are too large; train it again")
+            raise ValueError(
+                f"{self.source}: the weights of the model are too large, so there is no answer; "
+                "train it again"
+            )
         return pooled.softmax(-1), has
 
     def readable(self, texts: Mapping[str, Sequence[str]], logits: Mapping[str, Tensor]) -> Tensor:

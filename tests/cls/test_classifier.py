@@ -710,9 +710,17 @@ def test_a_field_that_makes_no_sense_is_one_line_with_the_file_and_the_field(
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 300 + len(str(tmp_path))
 
 
+def test_word_models_of_another_number_of_labels_are_named(classifier, tmp_path):
+    fitted = word_model.fit(product_texts(50), torch.arange(50) % 3, 3)
+    broken = replace(classifier, word_models={"name": fitted})
+    with pytest.raises(ValueError, match="4 labels; name.weight of words.safetensors has shape"):
+        Classifier.load(saved(broken, tmp_path))
+
+
 def test_labels_and_families_act_on_no_terminal_and_still_belong_together(classifier, tmp_path):
     odd = [f"{label}\x1b[0m\u202e" for label in LABELS]
-    families = {label: f"\x07{FAMILIES.get(plain, '')}" for label, plain in zip(odd, LABELS)}
+    pairs = zip(odd, LABELS, strict=True)
+    families = {label: f"\x07{FAMILIES.get(plain, '')}" for label, plain in pairs}
     changed = replace(classifier, labels=odd, families=families, synonyms={"\x07other": odd[0]})
     again = Classifier.load(saved(changed, tmp_path))
     assert again.labels == [f"{label}[0m" for label in LABELS]

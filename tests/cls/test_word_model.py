@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -266,14 +267,25 @@ def test_features_that_are_no_different_texts_are_refused(model, tmp_path, names
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_models_of_before(model, tmp_path, monkeypatch, failing):
+@pytest.mark.parametrize("num_calls", [1, 2])
+def test_a_write_that_fails_leaves_each_file_as_it_was_or_whole(
+    model, tmp_path, monkeypatch, failing, num_calls
+):
+    """The first call is for words.json, the second for words.safetensors."""
     word_model.write(tmp_path, {"name": model})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    real, calls = getattr(os, failing), []
 
-    def fail(*_):
-        raise OSError(28, "No space left on device")
+    def fail(*arguments):
+        calls.append(arguments)
+        if len(calls) == num_calls:
+            raise OSError(28, "No space left on device")
+        return real(*arguments)
 
-    monkeypatch.setattr("os." + failing, fail)
+    monkeypatch.setattr(os, failing, fail)
     with pytest.raises(OSError, match="No space"):
         word_model.write(tmp_path, {"ingredients": model})
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    features = json.loads(after.pop("words.json"))
+    assert list(features) == ["name" if num_calls == 1 else "ingredients"]
+    assert after == {"words.safetensors": before["words.safetensors"]}
