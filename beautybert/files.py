@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ KINDS: dict[type, str] = {
     dict: "an object",
 }
 MAX_INT = 2**63 - 1
+ACTED_ON = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _REQUIRED = object()
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character beyond 16 bits, escaped
 
@@ -145,23 +146,40 @@ def reason(error: BaseException) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text[:200])
 
 
+def printable(text: str) -> str:
+    """A line for a terminal: what it would act on is written as Python does, \\x1b for ESC.
+
+    These are control characters but for tabs, line separators and marks of direction.
+    """
+    return ACTED_ON.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
 # ---- out ---------------------------------------------------------------------------------------
 
 
-def write_text(path: Path | str, text: str) -> None:
-    """Write a text file that is there completely or not at all, whenever the machine stops."""
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """A path to write a file at, which takes the place of `path` when all is written.
+
+    So it is there completely or not at all, whenever the machine stops; nothing is left of a write
+    that fails.
+    """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        flush(temporary)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file that is there completely or not at all, whenever the machine stops."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def flush(path: Path | str) -> None:

@@ -12,13 +12,9 @@ beautybert.Classifier.
 
 from __future__ import annotations
 
-import csv
 import ctypes
-import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,6 +22,14 @@ from typing import Any, TextIO
 import torch
 from tqdm import tqdm
 
+from beautybert import files
+from beautybert.cls.answer_files import (
+    SEPARATOR_OF,
+    output_encoding,
+    output_file,
+    renamed_columns,
+    row_writer,
+)
 from beautybert.cls.classifier import PRIORS, Answer, Classifier
 from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.products import INPUTS
@@ -38,7 +42,6 @@ ROWS = 1024  # of a table that are in memory at a time
 MAX_EXPLAINED = 300  # ingredients and words; the longest real lists have fewer
 IN_EXPLANATION = 3  # of a table's row
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
-OUTPUT_ENDINGS = {".csv": ",", ".txt": ",", ".tsv": "\t", ".jsonl": None}
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ def conflicts(config: PredictConfig) -> list[str]:
         problems.append("--columns is for --input")
     if config.output:
         path = Path(config.output)
-        if path.suffix.lower() not in OUTPUT_ENDINGS:
-            endings = ", ".join(OUTPUT_ENDINGS)
+        if path.suffix.lower() not in SEPARATOR_OF:
+            endings = ", ".join(SEPARATOR_OF)
             problems.append(f"--output {path}: the ending must be one of {endings}")
         if path.is_dir():
             problems.append(f"--output {path} is a folder")
@@ -113,6 +116,11 @@ def main(config: PredictConfig) -> None:
             f"{config.model} was trained on lists read with other tables of words; its answers may "
             "be worse than its report says"
         )
+    if not classifier.is_ours:
+        warn(
+            f"{config.model} is a classifier of transformers, which reads texts as they are; of a "
+            "product with a name and a list the logits of both are added"
+        )
     if runlog.is_sample(_trained_files(Path(config.model))):
         warn(f"this model was {runlog.SAMPLE_NOTE}")
     if config.input is None:
@@ -120,7 +128,7 @@ def main(config: PredictConfig) -> None:
         return
     keep_memory_flat()
     catalogue = open_catalogue(config, classifier)
-    with output_file(config.output, _output_encoding(config, catalogue.table)) as file:
+    with output_file(config.output, output_encoding(config.output, catalogue.table)) as file:
         score = predict_table(catalogue, classifier, config, file)
     print(score, catalogue.reads(), sep="\n", file=sys.stderr)
 
@@ -247,7 +255,7 @@ def open_catalogue(config: PredictConfig, classifier: Classifier) -> Catalogue:
     unread = [part for part in indices if part not in classifier.inputs]
     for part in unread:
         column = table.columns[indices[part][0]]
-        warn(f"the model was trained without {part}: the column {column!r} is not read")
+        warn(f"the model was trained without {part}: the column {shown(column)} is not read")
         del indices[part]
     if not indices:
         wanted = " ".join(f"{part}=COLUMN" for part in classifier.inputs)
@@ -274,10 +282,14 @@ def open_catalogue(config: PredictConfig, classifier: Classifier) -> Catalogue:
 
 def _trained_columns(folder: Path, table: TableFile) -> dict[str, str]:
     """The columns of name and list that training was given, as far as the table has them."""
+    path = folder / "run.json"
+    columns = files.value_of(_run_options(folder), "columns", list, path, default=[])
+    if not all(isinstance(column, str) for column in columns):
+        raise ValueError(f"{path}: columns must be a list of texts, as name=title")
     try:
-        given = parse_columns(_run_options(folder)["columns"])
-    except (ValueError, KeyError, TypeError):
-        return {}
+        given = parse_columns(columns)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     columns = {part: given[part] for part in INPUTS if part in given}
     return {part: name for part, name in columns.items() if table.index_of(name) is not None}
 
@@ -289,11 +301,11 @@ def _trained_files(folder: Path) -> list[str]:
 
 
 def _run_options(folder: Path) -> dict[str, Any]:
-    """The options of the run in the folder; nothing if run.json is missing or is none of ours."""
+    """The options of the run in the folder; nothing if there is no run.json."""
+    path = folder / "run.json"
     try:
-        contents = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return dict(contents["config"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return files.value_of(files.read_json(path), "config", dict, path, default={})
+    except FileNotFoundError:
         return {}
 
 
@@ -305,58 +317,21 @@ def answer_columns(top_k: int, explained: bool) -> list[str]:
     return [*columns, *(["explanation"] if explained else []), "reason"]
 
 
-@contextmanager
-def output_file(path: str | None, encoding: str = "utf-8") -> Iterator[TextIO]:
-    """An open file that becomes --output when all is written, for it may be --input itself.
-
-    Nothing is left of it if something fails. Without a path, standard output.
-    """
-    if path is None:
-        yield sys.stdout
-        return
-    temporary = Path(f"{path}.{os.getpid()}.tmp")
-    with open(temporary, "x", encoding="utf-8"):  # nobody else's
-        pass
-    try:
-        with open(temporary, "w", newline="", encoding=encoding) as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _output_encoding(config: PredictConfig, table: TableFile) -> str:
-    """UTF-8, with a mark where the table has one or is older: spreadsheets do not see it else."""
-    is_csv = OUTPUT_ENDINGS.get(Path(config.output or "").suffix.lower()) is not None
-    return "utf-8-sig" if is_csv and (table.has_mark or encoding_note(table)) else "utf-8"
-
-
 def predict_table(
     catalogue: Catalogue, classifier: Classifier, config: PredictConfig, file: TextIO
 ) -> str:
     """Write a table and its answers to an open file; returns how it went, for people."""
     table = catalogue.table
-    ending = Path(config.output or "").suffix.lower()
-    separator = OUTPUT_ENDINGS.get(ending, ",")
-    if separator == "," and table.separator == ";":
-        separator = ";"  # as the spreadsheet that wrote the table wants it
-    writer = csv.writer(file, delimiter=separator or ",")  # a lone \r is quoted, as CRLF ends rows
-    columns = [*table.columns, *catalogue.added]
-    if separator:
-        writer.writerow(columns)
-    keys = _different_names(columns)
+    write = row_writer(file, config.output, table, catalogue.added)
+    if renamed := renamed_columns(config.output, table):
+        warn(f"columns without a name are called {listed(renamed)} in {config.output}")
     score = Score(classifier, Path(config.model))
     is_hidden = not sys.stderr.isatty()
     with tqdm(total=catalogue.num_rows, unit="row", disable=is_hidden) as bar:
         for rows in catalogue.parts():
             answers = answer_rows(catalogue, classifier, config, rows, score)
             for row, added in zip(rows, answers, strict=True):
-                if separator:
-                    writer.writerow([*row, *added])
-                else:
-                    nulls = [None if value == "" else value for value in added]
-                    values = dict(zip(keys, [*row, *nulls], strict=True))
-                    file.write(json.dumps(values, ensure_ascii=False) + "\n")
+                write(row, added)
             bar.update(len(rows))
     score.num_short = table.num_short
     return score.text("label" in catalogue.indices)
@@ -370,18 +345,6 @@ def keep_memory_flat() -> None:
     """
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
-
-
-def _different_names(columns: Sequence[str]) -> list[str]:
-    """The columns as keys of one object: those without a name are called after their index."""
-    names = [column for column in columns if column.strip()]
-    keys = []
-    for i, column in enumerate(columns):
-        key = column if column.strip() else f"Unnamed: {i}"
-        while not column.strip() and key in names:
-            key += "'"
-        keys.append(key)
-    return keys
 
 
 def answer_rows(

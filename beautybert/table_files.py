@@ -29,7 +29,8 @@ ENCODINGS = ("utf-8", "cp1252", "latin-1")  # the last one decodes anything
 JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 ENDINGS = (".csv", ".tsv", ".txt", *JSON_ENDINGS, ".parquet")
 MAX_KEYS = 1000  # of a table of JSON lines, which has a cell for each of them in every row
-MAX_CELL = 2**31 - 1  # characters; csv's own limit is 131,072
+MAX_CELL = 1 << 24  # characters, also of a line; csv's own limit is 131,072
+MAX_COLUMNS = 20_000  # spreadsheets have 16,384
 CHUNK = 1 << 20  # bytes
 NOT_TEXT = {
     b"PK\x03\x04": "an Excel workbook or another zip archive",
@@ -39,6 +40,7 @@ NOT_TEXT = {
     b"\x1f\x8b": "gzip under another ending than .gz",
 }
 PARQUET_NEEDS = "parquet needs the package pyarrow: pip install pyarrow"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 END = "\0"  # a line behind the last one; text with NUL characters is refused before
 
 
@@ -96,6 +98,8 @@ class TableFile:
             return list(keys)
         headers = {separator: self._header(separator) for separator in SEPARATORS}
         self.separator = max(SEPARATORS, key=lambda separator: len(headers[separator]))
+        if len(headers[self.separator]) > MAX_COLUMNS:
+            raise ValueError(f"{self.path} is no table: over {MAX_COLUMNS:,} columns")
         return headers[self.separator]
 
     def _header(self, separator: str) -> list[str]:
@@ -197,10 +201,17 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _opened_text(path: Path, encoding: str, newline: str) -> Iterator[io.TextIOWrapper]:
-    """A file's text, a line at a time; newline: as for `open`."""
+def _opened_text(path: Path, encoding: str, newline: str) -> Iterator[Iterator[str]]:
+    """A file's lines; newline: as for `open`. ValueError at one of over `MAX_CELL` characters."""
+
+    def lines() -> Iterator[str]:
+        while line := text.readline(MAX_CELL):
+            if len(line) == MAX_CELL:
+                raise ValueError(f"{path} is no table: a line of over {MAX_CELL:,} characters")
+            yield line
+
     with _opened(path) as file, io.TextIOWrapper(file, encoding, newline=newline) as text:
-        yield text
+        yield lines()
 
 
 def _find_encoding(path: Path) -> str:
@@ -270,9 +281,16 @@ def _json_lines(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
         parse_int=str, parse_float=str, parse_constant=lambda name: None, strict=False
     )
     with _opened_text(path, encoding, newline="\n") as file:
+        is_first = True
         for line, text in enumerate(file, start=1):
             if not text.strip():
                 continue
+            if is_first and text.lstrip().startswith("["):
+                raise ValueError(
+                    f"{path}, line {line}: a JSON array, but a table has an object a line; convert "
+                    f"it: jq -c '.[]' {path.name} > {path.stem}.jsonl"
+                )
+            is_first = False
             try:
                 found = decoder.decode(text)
             except (ValueError, RecursionError) as error:
@@ -332,6 +350,11 @@ def shown(text: str) -> str:
     """A text from a file, in quotes and short, without signs that a terminal would act on."""
     text = text.strip() or text
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def no_formula(cell: Any) -> Any:
+    """A cell that a spreadsheet shows as a text also where it would run it as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
 def header_key(header: str) -> str:

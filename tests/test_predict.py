@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import train_cls
 from beautybert import Classifier, predict
@@ -1033,3 +1035,196 @@ def test_json_lines_have_null_where_there_is_no_answer(run, tmp_path):
     assert first["reason"] is None and isinstance(first["probability"], float)
     assert second["prediction"] is None and second["probability"] is None
     assert second["reason"] == "header again"
+
+
+# ---- odd inputs --------------------------------------------------------------------------------
+
+
+ODD_CELLS = ["", "a\rb", "\x1b[31mred\x07", "\u202eb", '"', "=1+1", " ", "'", "é", "\u2028"]
+
+
+def test_every_row_of_odd_cells_is_a_row_of_the_answer_as_it_was(run, tmp_path):
+    cells = ODD_CELLS * 2
+    with open(tmp_path / "in.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerows([["name", ""], *([cell, "x"] for cell in cells)])
+    config = PredictConfig(model=run.out, input=str(tmp_path / "in.csv"))
+    for name in ("out.csv", "out.tsv", "out.jsonl"):
+        predict.main(replace(config, output=str(tmp_path / name)))
+    for name, separator in (("out.csv", ","), ("out.tsv", "\t")):
+        with open(tmp_path / name, newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file, delimiter=separator)
+        assert header[:2] == ["name", ""]
+        assert [row[0] for row in rows] == cells
+    lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").split("\n")
+    assert [json.loads(line)["name"] for line in lines[:-1]] == cells
+
+
+def test_columns_that_json_lines_must_name_are_said(run, tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("name,\nVelvet Drops,x\n")
+    config = PredictConfig(model=run.out, input=str(tmp_path / "in.csv"))
+    predict.main(replace(config, output=str(tmp_path / "out.csv")))
+    assert "without a name" not in capsys.readouterr().err
+    predict.main(replace(config, output=str(tmp_path / "out.jsonl")))
+    assert "warning: columns without a name are called 'Unnamed: 1' in" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def formula_run(run, tmp_path_factory) -> train_cls.ClsConfig:
+    """The run with labels that a spreadsheet would run and a terminal act on."""
+    labels = {"0": "=cmd|'/C calc'!A0", "1": "@\x1b[31mSUM(1)\u202e", "2": "-Serum\x07"}
+    return with_config(run, tmp_path_factory.mktemp("odd") / "run", id2label=labels)
+
+
+def test_no_cell_of_the_answer_is_a_formula_and_the_tables_are_as_they_were(formula_run, tmp_path):
+    table = pd.DataFrame(
+        {"name": ["=Velvet", "+Silk Wash", "-Moon Stick"], "=x": ["=1", "@", "\t"]}
+    )
+    found = ask(formula_run, table, tmp_path, top_k=3, explain=True)
+    assert found[list(table)].values.tolist() == table.values.tolist()
+    answers = set(found["prediction"]) | set(found["prediction_2"]) | set(found["prediction_3"])
+    assert answers == {"'=cmd|'/C calc'!A0", "'@[31mSUM(1)", "'-Serum"}
+    assert found["explanation"][0].startswith("'=Velvet (+")
+    ask(formula_run, table, tmp_path, output=str(tmp_path / "out.csv"))
+    config = PredictConfig(model=formula_run.out, input=str(tmp_path / "in.csv"))
+    predict.main(replace(config, output=str(tmp_path / "out.jsonl")))
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert {json.loads(line)["prediction"][0] for line in lines} <= {"=", "@", "-"}
+
+
+ESCAPES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def test_nothing_that_predict_says_acts_on_a_terminal(formula_run, tmp_path, monkeypatch, capsys):
+    sign = "\x1b[2J\x07\u202e"
+    path = tmp_path / "in.csv"
+    path.write_text(f"{sign}id,name,ingredients,{sign}kind\n1,Velvet{sign} Drops,x,a{sign}\n")
+    asked = [
+        ("--name", f"Velvet{sign} Drops", "--ingredients", f"Water{sign}, Wax", "--explain"),
+        ("--name", "Velvet Drops", "--columns", f"name={sign}"),
+        ("--input", path, "--columns", f"name={sign}no"),
+        ("--input", path, "--columns", f"label={sign}kind", "--output", tmp_path / "out.csv"),
+        ("--input", path, "--columns", f"name={sign}id", "--output", tmp_path / f"{sign}.csv"),
+        ("--input", tmp_path / f"{sign}.csv"),
+    ]
+    for arguments in asked:
+        assert exit_code(monkeypatch, formula_run.out, *arguments) in (0, 2)
+        printed = capsys.readouterr()
+        assert printed.out + printed.err
+        assert not ESCAPES.search(printed.out + printed.err), printed
+
+
+def test_a_table_on_a_terminal_is_shown_without_what_it_acts_on(run, tmp_path, monkeypatch, capsys):
+    """And is not changed on its way into another program."""
+    path = tmp_path / "in.csv"
+    path.write_text('name,x\nVelvet\x1b[31m Drops,"one\rtwo\u202e"\n')
+    config = PredictConfig(model=run.out, input=str(path))
+    predict.main(config)
+    assert "\x1b[31m" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    predict.main(config)
+    shown = capsys.readouterr().out
+    assert not ESCAPES.search(shown)
+    assert "Velvet\\x1b[31m Drops" in shown and "one\\rtwo\\u202e" in shown
+
+
+def test_bytes_of_the_command_line_that_are_no_text_are_no_traceback(run):
+    bad = os.fsdecode(b"\xff\xfe")
+    for flags in (["--name", f"Velvet {bad}Drops"], ["--ingredients", f"Water, {bad}Retinol"]):
+        done = command(run.out, *flags, "--explain")
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_leaves_nothing_and_is_one_line(run, catalogue, tmp_path, monkeypatch, capsys):
+    catalogue.to_csv(tmp_path / "in.csv", index=False)
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Classifier, "predict", interrupted)
+    flags = ("--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
+    assert exit_code(monkeypatch, run.out, *flags) == 130
+    assert capsys.readouterr().err == "stopped\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "is no JSON"),
+        ("[" * 100_000, "nested too deep"),
+        ("[]", "is a list, must be an object"),
+        ('{"config": 5}', "config is 5, must be an object"),
+        ('{"config": {"columns": "name=x"}}', 'columns is "name=x", must be a list'),
+        ('{"config": {"columns": [5]}}', "columns must be a list of texts"),
+        ('{"config": {"columns": ["x"]}}', "--columns 'x': give role=COLUMN"),
+    ],
+)
+def test_a_run_json_that_makes_no_sense_is_named(run, tmp_path, monkeypatch, capsys, text, message):
+    other = with_config(run, tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(text)
+    (tmp_path / "in.csv").write_text("name\nVelvet Drops\n")
+    assert exit_code(monkeypatch, other.out, "--input", tmp_path / "in.csv") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}/run/run.json") and message in line
+    (tmp_path / "run" / "run.json").unlink()
+    assert exit_code(monkeypatch, other.out, "--input", tmp_path / "in.csv") == 0
+
+
+@pytest.mark.parametrize(
+    "name, data, message",
+    [
+        ("x.jsonl", b'{"name": "' + b"x" * 100_000 + b"\n", "line 1 is no JSON"),
+        ("x.jsonl", b"x" * 100_000, "line 1 is no JSON"),
+        ("x.json", b'[{"name": "a"}]', "a JSON array, but a table has an object a line"),
+        ("x.xlsx", b"PK\x03\x04\x00", "is an Excel workbook"),
+        ("x.csv", b"name\na,b\n", "line 2: 2 cells, but the header has 1"),
+        ("x.csv", b'name,x\n"a,b\n' + b"c,d\n" * 9, "line 2: a quote is opened and never"),
+        ("x.csv", "name,x\na,b\n".encode("utf-16-le"), "is no text"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_one_short_line(
+    run, tmp_path, monkeypatch, capsys, name, data, message
+):
+    (tmp_path / name).write_bytes(data)
+    flags = ("--input", tmp_path / name, "--output", tmp_path / "out.csv")
+    assert exit_code(monkeypatch, run.out, *flags) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line and len(line) < 400 + len(str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name, data", [("x.jsonl", b'{"name": NaN}\n{"name": "Velvet Drops"}\n')])
+def test_nan_of_json_lines_is_no_name(run, tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    assert list(ask(run, tmp_path / name, tmp_path)["reason"]) == ["no name", ""]
+
+
+def test_a_classifier_of_transformers_answers_a_table(checkpoint, tokenizer, tmp_path, capsys):
+    """By the softmax of its two labels, of cells as they are."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    config = transformers.BertConfig(
+        vocab_size=tokenizer.get_vocab_size(), intermediate_size=64, initializer_range=0.5, **sizes
+    )
+    theirs = transformers.BertForSequenceClassification(config).eval()
+    folder = tmp_path / "model"
+    theirs.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        shutil.copy(checkpoint / name, folder)
+    texts = ["Gentle rose, cream.", "No Info", "Sun (lip) balm &c"]
+    (tmp_path / "in.csv").write_text("title\n" + "".join(f'"{text}"\n' for text in texts))
+    predict.main(
+        PredictConfig(str(folder), input=str(tmp_path / "in.csv"), output=str(tmp_path / "out.csv"))
+    )
+    assert "a classifier of transformers, which reads texts as they are" in capsys.readouterr().err
+    found = read_text(tmp_path / "out.csv")
+    for text, label, probability in zip(
+        texts, found["prediction"], found["probability"], strict=True
+    ):
+        ids = torch.tensor([tokenizer.encode(text).ids])
+        with torch.no_grad():
+            expected = theirs(input_ids=ids).logits[0].softmax(-1)
+        assert label == f"LABEL_{expected.argmax()}"
+        assert float(probability) == pytest.approx(float(expected.max()), abs=1e-5)

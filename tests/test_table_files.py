@@ -185,6 +185,9 @@ def test_parquet_without_its_package_says_which(tmp_path):
         ("x.csv", b"", "is empty"),
         ("x.csv", b"\xef\xbb\xbf\r\n\r\n", "is empty"),
         ("x.jsonl", b"\n", "is empty"),
+        ("x.csv", b"a," * 20_001, "is no table: over 20,000 columns"),
+        ("x.csv", b"a," * 9_000_000, "is no table: a line of over 16,777,216 characters"),
+        ("x.jsonl", b'{"a":"' + b"x" * 17_000_000, "is no table: a line of over 16,777,216 char"),
         ("x.csv", b"label,name,label ,name\n", "has columns of the same name: 'label', 'name'$"),
     ],
 )
@@ -213,9 +216,35 @@ def test_a_line_that_is_no_object_is_named_and_not_printed(tmp_path, line, messa
     assert len(str(error.value)) < 300
 
 
+@pytest.mark.parametrize("text", ['[{"a": 1}, {"a": 2}]', '\n[\n  {\n    "a": 1\n  }\n]\n'])
+def test_a_json_array_says_how_to_convert_it(tmp_path, text):
+    path = write(tmp_path / "x.json", text)
+    with pytest.raises(ValueError, match=r"a JSON array.* convert it: jq -c '\.\[\]' x.json > x.j"):
+        TableFile(path)
+
+
+def test_nan_is_no_text_of_json_lines(tmp_path):
+    path = write(tmp_path / "x.jsonl", '{"a": NaN, "b": "NaN"}\n{"a": -Infinity}\n')
+    assert plain(path) == (["a", "b"], [["", "NaN"], ["", ""]])
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_a_text():
+    for cell in ("=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "＝1"):
+        assert table_files.no_formula(cell) == f"'{cell}"
+    for cell in ("a=1", "'=1", "", " 1", -0.5, None):
+        assert table_files.no_formula(cell) == cell
+
+
 def test_numbers_of_any_length_are_text(tmp_path):
     digits = "9" * 10_000
     assert plain(write(tmp_path / "x.jsonl", f'{{"a": {digits}}}'))[1] == [[digits]]
+
+
+@pytest.mark.parametrize("text", ["a\nx,y\n", 'a;b\n1;2\n"3;4";5;6\n'])
+def test_a_row_is_never_cut_to_the_header(tmp_path, text):
+    """Neither the first one nor another."""
+    with pytest.raises(ValueError, match="x.csv, line [23]: . cells, but the header has"):
+        list(TableFile(write(tmp_path / "x.csv", text)))
 
 
 def test_a_quote_that_is_never_closed_hides_no_rows(tmp_path):

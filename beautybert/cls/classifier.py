@@ -8,24 +8,22 @@ Letters: P products, C classes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from beautybert.bert import pretrained, wordpiece
-from beautybert.bert.model import HEADS, BertForSequenceClassification
+from beautybert.bert.model import BertForSequenceClassification
+from beautybert.cls import metadata, word_model
 from beautybert.cls import pool as pools
-from beautybert.cls import word_model
 from beautybert.cls.batches import ClsBatches, encode_documents, pack_documents
-from beautybert.cls.documents import Document, given, read, why_not
+from beautybert.cls.documents import Document, given, read, read_raw, why_not
 from beautybert.cls.labels import family_of, synonyms
-from beautybert.cls.pool import BALANCED, Pool
+from beautybert.cls.pool import Pool
 from beautybert.cls.products import INPUTS
 from beautybert.cls.word_model import WordModel
 from beautybert.cls.words import tables_fingerprint
@@ -64,7 +62,8 @@ class Classifier:
     [SEP] included. vetted: the inputs of which a document of unknown words does not count.
     families: label -> family, for those that the label table knows. synonyms: in lower case, other
     labels -> the label that the table merges them into. same_reader: whether lists are read by the
-    tables that it was trained with.
+    tables that it was trained with. is_ours: whether train_cls.py has made it; one of transformers
+    reads names and lists as they are (documents.read_raw). source: its folder, for messages.
     """
 
     model: BertForSequenceClassification
@@ -78,6 +77,8 @@ class Classifier:
     families: Mapping[str, str] = field(default_factory=dict)
     synonyms: Mapping[str, str] = field(default_factory=dict)
     same_reader: bool = True
+    is_ours: bool = True
+    source: str = "the classifier"
 
     @classmethod
     def unfinished(
@@ -132,39 +133,34 @@ class Classifier:
 
     @classmethod
     def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Classifier:
-        """The classifier of a train_cls.py run.
+        """The classifier of a train_cls.py run, or one that transformers has made.
 
         ValueError for a folder without one, and for one of another version of this project.
         """
         folder = Path(folder)
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
-        config = pretrained.read_config(folder)
-        metadata = read_metadata(folder)
-        labels = labels_of(metadata)
-        architectures = metadata.get("architectures")
-        is_ours = "head" in metadata
-        if not labels or not (is_ours or architectures == [BertForSequenceClassification.__name__]):
-            raise ValueError(
-                f"{folder} holds no classifier (architectures {architectures}); name the folder of "
-                "a train_cls.py run"
-            )
-        check_version(folder, metadata)
-        head = metadata.get("head", "pooler")
-        model = BertForSequenceClassification(config, len(labels), head)
-        load_exported(model, folder)
+        found = metadata.read(folder)
+        pretrained.check_shapes(folder, found.config)
+        weights, _ = pretrained.canonical_weights(folder)
+        num_labels = len(found.labels)
+        metadata.check_outputs(folder, num_labels, weights)
+        model = BertForSequenceClassification(found.config, num_labels, found.head)
+        put_weights(model, weights, folder)
         return cls(
             model=model.eval().to(device),
             tokenizer=wordpiece.read(folder),
-            labels=labels,
-            pool=Pool.from_dict(metadata.get("pool"), len(labels)),
-            word_models=word_model.read(folder) if is_ours else {},
-            inputs=tuple(metadata.get("inputs", INPUTS)),
-            max_length=metadata.get("max_document_length", config.max_position_embeddings),
-            vetted=tuple(metadata.get("vetted_inputs", ())),
-            families=metadata.get("families", {}),
-            synonyms=metadata.get("label_synonyms", {}),
-            same_reader=metadata.get("reader_tables", "") in ("", tables_fingerprint()),
+            labels=found.labels,
+            pool=found.pool,
+            word_models=word_model.read(folder, num_labels) if found.is_ours else {},
+            inputs=found.inputs,
+            max_length=found.max_length,
+            vetted=found.vetted,
+            families=found.families,
+            synonyms=found.synonyms,
+            same_reader=found.reader_tables in ("", tables_fingerprint()),
+            is_ours=found.is_ours,
+            source=str(folder),
         )
 
     def save(self, folder: Path) -> str:
@@ -174,7 +170,7 @@ class Classifier:
         makes of the folder: with another head than the pooler, the encoder alone.
         """
         is_pooler = self.model.head == "pooler"
-        metadata = {
+        fields = {
             "architectures": [type(self.model).__name__ if is_pooler else "BertModel"],
             "id2label": {str(i): label for i, label in enumerate(self.labels)},
             "label2id": {label: i for i, label in enumerate(self.labels)},
@@ -190,7 +186,7 @@ class Classifier:
         }
         folder.mkdir(parents=True, exist_ok=True)
         word_model.write(folder, self.word_models)  # before the pool that has terms for them
-        pretrained.save(folder, self.model, metadata)
+        pretrained.save(folder, self.model, fields)
         return file_checksum(folder / "model.safetensors")
 
     # ---- answers -------------------------------------------------------------------------------
@@ -228,7 +224,9 @@ class Classifier:
             raise ValueError("give ingredients, names, or as many of the one as of the other")
         if isinstance(names, str) or isinstance(ingredients, str):
             raise ValueError("ingredients and names are lists of cells, not one text")
-        documents = {part: [read(part, cell) for cell in cells] for part, cells in columns.items()}
+        documents = {
+            part: [self._read(part, cell) for cell in cells] for part, cells in columns.items()
+        }
         documents = {part: found for part, found in documents.items() if part in self.inputs}
         texts = self._texts(documents, sizes.pop())
         probabilities, has = self.probabilities(texts, balanced=prior == "balanced")
@@ -255,7 +253,13 @@ class Classifier:
         """
         logits = self.document_logits(texts) | word_model.logits(self.word_models, texts)
         has = self.readable(texts, logits)
-        return self.pool(logits, has, balanced).softmax(-1), has
+        pooled = self.pool(logits, has, balanced)
+        if not pooled.isfinite().all():
+            raise ValueError(
+                f"{self.source}: the weights of the model are too large, so there is no answer; "
+                "train it again"
+            )
+        return pooled.softmax(-1), has
 
     def readable(self, texts: Mapping[str, Sequence[str]], logits: Mapping[str, Tensor]) -> Tensor:
         """Which documents count, (INPUTS, P): those of known words.
@@ -318,11 +322,11 @@ class Classifier:
         Jurafsky 2016, arXiv:1612.08220). Nothing for a product without an answer.
         """
         cells = {"name": name, "ingredients": ingredients}
-        documents = {p: read(p, cells[p] if p in self.inputs else None) for p in INPUTS}
+        documents = {p: self._read(p, cells[p] if p in self.inputs else None) for p in INPUTS}
         texts: dict[str, list[str]] = {part: [d.text] for part, d in documents.items()}
         units = []
         for part, document in documents.items():
-            joint = " " if part == "name" else ", "
+            joint = " " if part == "name" or not self.is_ours else ", "
             for i, unit in enumerate(document.units):
                 units.append((part, unit))
                 rest = document.units[:i] + document.units[i + 1 :]
@@ -340,7 +344,11 @@ class Classifier:
     def num_units(self, ingredients: object = None, name: object = None) -> int:
         """How many ingredients and words `explain` would leave out."""
         cells = {"name": name, "ingredients": ingredients}
-        return sum(len(read(part, cells[part]).units) for part in self.inputs)
+        return sum(len(self._read(part, cells[part]).units) for part in self.inputs)
+
+    def _read(self, part: str, cell: object) -> Document:
+        """A raw cell of one of `INPUTS`."""
+        return read(part, cell) if self.is_ours else read_raw(part, cell)
 
     def _texts(
         self, documents: Mapping[str, Sequence[Document]], num_products: int
@@ -375,34 +383,22 @@ class Classifier:
 # ---- the folder --------------------------------------------------------------------------------
 
 
-def read_metadata(folder: Path) -> dict[str, Any]:
-    """The contents of config.json."""
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
-
-
-def labels_of(metadata: Mapping[str, Any]) -> list[str]:
-    """The labels of a config.json in id order; none if it has none."""
-    names = metadata.get("id2label")
-    return [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else []
-
-
-def check_version(folder: Path, metadata: Mapping[str, Any]) -> None:
-    """ValueError for a classifier that another version of this project wrote."""
-    head = metadata.get("head", "pooler")
-    weights = (metadata.get("pool") or {}).get("weights", {"": {}})
-    is_balanced = all(BALANCED in of_case for of_case in weights.values())
-    has_all = "label_synonyms" in metadata and is_balanced
-    if "head" in metadata and not (has_all and head in HEADS):
-        raise ValueError(
-            f"{folder} holds a classifier of another version of beautybert (head {head}); train it "
-            "again"
-        )
-
-
 def load_exported(model: BertForSequenceClassification, folder: Path) -> None:
     """Put the weights of model.safetensors into the model. ValueError if they do not fit."""
-    weights, _ = pretrained.canonical_weights(folder)
+    put_weights(model, pretrained.canonical_weights(folder)[0], folder)
+
+
+def put_weights(
+    model: BertForSequenceClassification, weights: dict[str, Tensor], folder: Path
+) -> None:
+    """Put canonical weights into the model.
+
+    ValueError that names their folder if they do not fit or are not finite.
+    """
     try:
         pretrained.load_weights(model, weights)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise ValueError(f"{folder}: {name} has numbers that are not finite; train it again")

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from beautybert.cls.ingredients import Ingredients, parse_ingredients
 from beautybert.cls.names import clean_name
+from beautybert.cls.plain_text import INVISIBLE
 from beautybert.cls.products import INPUTS
 
-MISSING = ("no name", "no list")
+MISSING = ("no name", "no list")  # in the order of `INPUTS`
 UNKNOWN_WORDS = "hardly any word of the {} is known"
 
 
@@ -37,6 +38,12 @@ def read(part: str, cell: object) -> Document:
     found: Ingredients = parse_ingredients(cell)
     reason = "no list" if found.reason == "empty" else found.reason
     return Document(tuple(found.names), "" if found.reason else str(found), reason)
+
+
+def read_raw(part: str, cell: object) -> Document:
+    """A raw cell as the text that it is, whatever is in it."""
+    text = "" if cell is None or cell != cell else INVISIBLE.sub("", str(cell)).strip()
+    return Document(tuple(text.split()), text, "" if text else MISSING[INPUTS.index(part)])
 
 
 def given(texts: Mapping[str, Sequence[str]]) -> Tensor:

@@ -12,7 +12,7 @@ from pathlib import Path
 from beautybert.bert import pretrained
 from beautybert.bert.model import BertConfig, BertForSequenceClassification
 from beautybert.bert.pretrained import first_few
-from beautybert.cls.classifier import check_version, labels_of, read_metadata
+from beautybert.cls import metadata
 from beautybert.training.checkpoints import file_checksum
 
 
@@ -49,9 +49,8 @@ def start(
 
 def _check_same_task(checkpoint: Path, labels: Sequence[str], head: str) -> None:
     """ValueError if the classifier in a folder has other labels or another head."""
-    metadata = read_metadata(checkpoint)
-    check_version(checkpoint, metadata)
-    theirs = labels_of(metadata)
+    found = metadata.read(checkpoint)
+    theirs = found.labels
     if theirs != list(labels):
         only_there = first_few(sorted(set(theirs) - set(labels)))
         only_here = first_few(sorted(set(labels) - set(theirs)))
@@ -59,11 +58,10 @@ def _check_same_task(checkpoint: Path, labels: Sequence[str], head: str) -> None
             f"{checkpoint} holds a classifier for other labels (only there: {only_there}; only "
             f"here: {only_here}); start from the model that it was trained from"
         )
-    their_head = metadata.get("head", "pooler")
-    if their_head != head:
+    if found.head != head:
         raise ValueError(
-            f"{checkpoint} holds a classifier with the head {their_head}, not {head}; give --head "
-            f"{their_head}, or start from the model that it was trained from"
+            f"{checkpoint} holds a classifier with the head {found.head}, not {head}; give --head "
+            f"{found.head}, or start from the model that it was trained from"
         )
 
 

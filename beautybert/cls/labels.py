@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from beautybert.cls.names import clean_label
 from beautybert.cls.products import Product
-from beautybert.table_files import TableFile, listed
+from beautybert.table_files import TableFile, listed, shown
 
 LABEL_TABLE = Path(__file__).parent / "tables" / "labels.csv"
 MERGING = ("canonical", "group")  # the schemes that merge labels: columns of the label table
@@ -26,11 +27,11 @@ def read_label_table(path: str | Path | None = None) -> dict[str, tuple[str, str
         columns.append(index)
     labels: dict[str, tuple[str, str]] = {}
     for row in table:
-        label, canonical, group = (row[index].strip() for index in columns)
+        label, canonical, group = (clean_label(row[index]) for index in columns)
         if not label:
             continue
         if label in labels:
-            raise ValueError(f"{table.path}: label {label!r} is there twice")
+            raise ValueError(f"{table.path}: label {shown(label)} is there twice")
         labels[label] = (canonical, group)
     return labels
 

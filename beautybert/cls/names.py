@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 
 from beautybert.cls.plain_text import INVISIBLE
@@ -10,6 +11,8 @@ from beautybert.cls.spellings import normalize_key
 
 # a name or label that is none
 SAYS_NOTHING = {"nan", "null", "none", "n/a", "na", "<na>", "unknown", "#name?"}
+PRINTED_TEXT = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+PRINTED_LIST = re.compile(r"""\s*\[\s*(?:'[^']*'|"[^"]*")(?:\s*,\s*(?:'[^']*'|"[^"]*"))*\s*\]\s*""")
 MAX_NAME = 1000  # characters; the longest real names have 200
 TRADE_SIGNS = str.maketrans("", "", "™®©°℠℗")
 
@@ -19,10 +22,22 @@ def clean_name(cell: str) -> str:
 
     '' for a cell that says that there is none.
     """
-    text = INVISIBLE.sub("", html.unescape(html.unescape(cell[:MAX_NAME])))
+    text = INVISIBLE.sub("", html.unescape(html.unescape(printed_list(cell[:MAX_NAME]))))
     text = unicodedata.normalize("NFC", " ".join(text.split()))
     is_missing = text.casefold() in SAYS_NOTHING or not any(map(str.isalnum, text))
     return "" if is_missing else text
+
+
+def printed_list(cell: str) -> str:
+    """The texts of a list that a program has printed, as "['a', 'b']"; any other cell as it is."""
+    if not PRINTED_LIST.fullmatch(cell):
+        return cell
+    return ", ".join(one or other for one, other in PRINTED_TEXT.findall(cell))
+
+
+def clean_label(cell: str) -> str:
+    """A label, family or brand on one line, without invisible and control characters."""
+    return " ".join(INVISIBLE.sub("", cell).split())
 
 
 def name_key(name: str) -> str:

@@ -18,7 +18,11 @@ PLAIN_SIGNS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2212\ufe63\uff0d"), "-
 PLAIN_SIGNS |= dict.fromkeys(map(ord, "\u2014\u2015"), "\u2013")  # dashes
 PLAIN_SIGNS |= dict.fromkeys(map(ord, "\x1c\x1d\x1e\x1f"), " ")  # used as marks below
 PLAIN_SIGNS |= {ord("\u3001"): ", ", ord("\u3002"): ". "}
-INVISIBLE = re.compile("[\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad]")
+# what has no shape: controls that are no spaces, halves of surrogate pairs, marks of direction
+INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 FOOTNOTE_SIGNS = re.compile("[⁰¹²³⁴-⁹₀-₉†‡™®©℗]")
 BLOCK_TAGS = re.compile(
     r"</?(?:br|p|li|div|tr|ul|ol|td|th|dt|dd|h[1-6]|section|option)\b[^<>]{0,200}>"
@@ -63,7 +67,7 @@ def plain_text(cell: str) -> str:
     text = TAGS.sub(" ", text)
     text = _without_piled_accents(FOOTNOTE_SIGNS.sub(" ", text))
     text = unicodedata.normalize("NFKC", text)
-    text = INVISIBLE.sub("", text).translate(PLAIN_SIGNS).replace("\\", "/").replace("\x00", " ")
+    text = INVISIBLE.sub("", text.replace("\x00", " ")).translate(PLAIN_SIGNS).replace("\\", "/")
     text = re.sub("\r\n?|[\u2028\u2029\x85\x0b\x0c]", "\n", text)
     text = re.sub(r"(?<=[\w)%])\t(?=[\w(])", " | ", text)
     text = re.sub(r"[^\S\n]+", " ", text)

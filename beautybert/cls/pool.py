@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from beautybert import files
 from beautybert.cls.products import INPUTS
 
 CASES: dict[str, tuple[str, ...]] = {
@@ -48,6 +49,7 @@ RIDGE = 2.0
 # et al. 2021, arXiv:2007.07314). On validation products of the real tables accuracy rises with it;
 # by the list alone it falls (docs/results.md).
 RARE_LABELS = {"name": 0.3, "ingredients": 0.0, "both": 0.3}
+LARGEST = 1e6  # weight or logarithm that is read, without regard to its sign
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,38 @@ class Pool:
         return cls(weights, log_prior)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any] | None, num_labels: int) -> Pool:
-        """As `to_dict` gives it; None: the sum of the encoder's logits, without a prior."""
+    def from_dict(
+        cls, values: Mapping[str, Any] | None, num_labels: int, where: str = "the pool"
+    ) -> Pool:
+        """As `to_dict` gives it; None: the sum of the encoder's logits, without a prior.
+
+        ValueError that begins with `where` for weights of other cases, terms or types than those,
+        and for a prior of another number of labels.
+        """
         if values is None:
             return cls.unfitted(torch.zeros(num_labels, dtype=torch.float64))
-        log_prior = torch.tensor(values["log_prior"], dtype=torch.float64)
-        return cls(values["weights"], log_prior)
+        limits = {"at_least": -LARGEST, "at_most": LARGEST}
+        by_case = files.value_of(values, "weights", dict, where)
+        for case, parts in CASES.items():
+            terms = files.value_of(by_case, case, dict, f"{where}: weights")
+            known = [*parts, *(f"{part} words" for part in parts), PRIOR, BALANCED]
+            for term in (*parts, *terms):
+                if term not in known:
+                    raise ValueError(
+                        f"{where}: weights of {case} have the term {files.shown(term)}, must have "
+                        f"some of {', '.join(known)}"
+                    )
+                files.value_of(terms, term, float, f"{where}: weights of {case}", **limits)
+        log_prior = files.value_of(values, "log_prior", list, where)
+        if len(log_prior) != num_labels:
+            raise ValueError(
+                f"{where}: log_prior has {len(log_prior):,} numbers for the {num_labels:,} labels "
+                "of id2label"
+            )
+        for i, share in enumerate(log_prior):
+            files.value_of({f"log_prior {i}": share}, f"log_prior {i}", float, where, **limits)
+        weights = {case: by_case[case] for case in CASES}
+        return cls(weights, torch.tensor(log_prior, dtype=torch.float64))
 
     def to_dict(self) -> dict[str, Any]:
         """As config.json holds it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.ingredients import Ingredients, parse_ingredients
-from beautybert.cls.names import SAYS_NOTHING, clean_name, name_key
+from beautybert.cls.names import SAYS_NOTHING, clean_label, clean_name, name_key, printed_list
 from beautybert.cls.spellings import normalize_key
 from beautybert.table_files import TableFile, encoding_note, listed, table_name
 
@@ -207,7 +207,7 @@ def _read_table(
             source=source,
             row=row,
             label=label,
-            brand=" ".join(first_cell(cells, indices.get("brand", ())).casefold().split()),
+            brand=clean_label(first_cell(cells, indices.get("brand", ()))).casefold(),
             name=name,
             ingredients=str(ingredients),
             list_key="",  # what links lists and products is settled over all tables
@@ -235,7 +235,7 @@ def _read_table(
 
 def _label(cells: Sequence[str], indices: Sequence[int]) -> str:
     """The first label that says something, trimmed."""
-    labels = (" ".join(cells[index].split()) for index in indices)
+    labels = (clean_label(printed_list(cells[index])) for index in indices)
     return next((label for label in labels if label.casefold() not in {"", *SAYS_NOTHING}), "")
 
 

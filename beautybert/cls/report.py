@@ -9,6 +9,7 @@ Letters: P products, C classes.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
+from beautybert import files
 from beautybert.cls import baselines, description, word_model
 from beautybert.cls import pool as pools
 from beautybert.cls.batches import ClsBatches
@@ -29,6 +30,7 @@ from beautybert.cls.labels import label_list, redundant
 from beautybert.cls.model_card import model_card, scores_by_input
 from beautybert.cls.pool import CASES
 from beautybert.cls.products import Product
+from beautybert.table_files import no_formula
 from beautybert.training import metrics, plots
 from beautybert.training.distributed import Ranks
 
@@ -158,9 +160,9 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
     """
     test, labels = data.by_split["test"], data.labels
     text = json.dumps(report.scores, indent=1, ensure_ascii=False)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+    files.write_text(folder / "report.json", text + "\n")
     card = model_card(report.scores, labels, command(folder, data, report))
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    files.write_text(folder / "README.md", card)
     rows: list[tuple] = [
         ("source", "row", "name", "ingredients", "label", "prediction", "probability")
     ]
@@ -196,8 +198,11 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
             shown.append(f"    is {product.label}, predicted {predicted}")
     write_csv(folder / "predictions_test.csv", rows)
     write_csv(folder / "predictions_by_input.csv", by_input)
-    table = pd.DataFrame(confusion[:, :-1].numpy(), index=labels, columns=labels)
-    table.rename_axis("label \\ prediction").to_csv(folder / "confusion.csv")
+    counts = zip(labels, confusion[:, :-1].tolist(), strict=True)
+    write_csv(
+        folder / "confusion.csv",
+        [("label \\ prediction", *labels), *((label, *row) for label, row in counts)],
+    )
     best_step = report.scores["best"]["step"]
     if best_step:
         plots.plot_confusion(folder, confusion.numpy(), labels)
@@ -280,11 +285,11 @@ def write_splits(
     for name in WRITTEN_AT_THE_END:
         (folder / name).unlink(missing_ok=True)
     text = json.dumps(label_list(splits), indent=1, ensure_ascii=False)
-    (folder / "labels.json").write_text(text + "\n", encoding="utf-8")
+    files.write_text(folder / "labels.json", text + "\n")
     products = list(pretraining_products)
     texts = [product.ingredients for product in products] + [product.name for product in products]
     lines = "".join(text + "\n" for text in dict.fromkeys(texts) if text)
-    (folder / "train_lists.txt").write_text(lines, encoding="utf-8")
+    files.write_text(folder / "train_lists.txt", lines)
     rows: list[tuple] = [("source", "row", "label", "split")]
     for split, members in splits.items():
         rows += [(p.source, p.row, p.label, split) for p in members]
@@ -293,6 +298,10 @@ def write_splits(
 
 
 def write_csv(path: Path, rows: Iterable[Sequence]) -> None:
-    """Write rows, the first of them the header."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+    """Write rows, the first of them the header, completely or not at all.
+
+    Texts that a spreadsheet would run as formulas are written so that it does not.
+    """
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(map(no_formula, row) for row in rows)
+    files.write_text(path, text.getvalue())

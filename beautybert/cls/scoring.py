@@ -11,7 +11,7 @@ from torch import Tensor
 
 from beautybert.cls.classifier import Answer, Classifier
 from beautybert.cls.documents import read
-from beautybert.cls.names import name_key
+from beautybert.cls.names import clean_label, name_key, printed_list
 from beautybert.cls.pool import CASE_OF, CASES
 from beautybert.cls.splits import text_keys
 
@@ -48,7 +48,7 @@ class Score:
             self.reasons[reason] += 1
         if label is None:
             return
-        label = " ".join(label.split())
+        label = clean_label(printed_list(label))
         if not label:
             self.num_unlabelled += 1
             return

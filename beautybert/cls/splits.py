@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import combinations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from beautybert import files
 from beautybert.cls.names import name_key
 from beautybert.cls.products import INPUTS, SPLITS, Product
 from beautybert.training.seeding import SPLIT, generator_of
@@ -150,13 +152,8 @@ def check_no_leakage(checkpoint: Path | None, held_out: Iterable[Product]) -> No
     folder, seen = checkpoint, set()
     while folder is not None and folder not in seen:
         seen.add(folder)
-        try:
-            config = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
-            paths = [*config.get("data", []), str(folder / "train_lists.txt")]
-            init = Path(config.get("init", ""))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return  # no run of ours
-        for path in paths:
+        paths, init = _trained_on(folder)
+        for path in [*paths, str(folder / "train_lists.txt")]:
             num_leaked = len(keys & text_keys(path))
             if num_leaked:
                 raise ValueError(
@@ -167,12 +164,24 @@ def check_no_leakage(checkpoint: Path | None, held_out: Iterable[Product]) -> No
         folder = init
 
 
+def _trained_on(folder: Path) -> tuple[list[str], Path | None]:
+    """The data and the model that a run began from; nothing if its run.json is none of ours."""
+    path = folder / "run.json"
+    try:
+        config = files.value_of(files.read_json(path), "config", dict, path)
+        data = files.value_of(config, "data", list, path, default=[])
+        init = files.value_of(config, "init", str, path, default="")
+    except (OSError, ValueError):
+        return [], None
+    return [name for name in data if isinstance(name, str)], Path(init) if init else None
+
+
 def text_keys(path: str | Path) -> set[str]:
     """The key of each line of a .txt file; none for another file or a missing one."""
-    if Path(path).suffix != ".txt" or not Path(path).is_file():
+    if Path(path).suffix != ".txt" or not os.path.isfile(path):
         return set()
-    text = Path(path).read_text(encoding="utf-8", errors="replace")
-    return set(map(name_key, text.splitlines()))
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return set(map(name_key, file))
 
 
 def fingerprint(splits: dict[str, list[Product]]) -> str:

@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
+
+from beautybert import files
+from beautybert.cls.products import INPUTS
 
 WORD = re.compile(r"\w\w+")
 FILES = ("words.json", "words.safetensors")
@@ -124,32 +126,51 @@ def write(folder: Path, models: Mapping[str, WordModel]) -> None:
         tensors[f"{part}.idf"] = model.idf
         tensors[f"{part}.weight"] = model.weight
         tensors[f"{part}.bias"] = model.bias
-    for name in FILES:
-        temporary = folder / f"{name}.tmp"
-        if name.endswith(".json"):
-            temporary.write_text(json.dumps(features, ensure_ascii=False) + "\n", encoding="utf-8")
-        else:
-            temporary.write_bytes(serialize(tensors))
-        os.replace(temporary, folder / name)
+    files.write_text(folder / FILES[0], json.dumps(features, ensure_ascii=False) + "\n")
+    with files.replacing(folder / FILES[1]) as temporary:
+        temporary.write_bytes(serialize(tensors))
 
 
-def read(folder: Path) -> dict[str, WordModel]:
-    """The models that `write` has written. ValueError if a file is missing or does not fit."""
+def read(folder: Path, num_labels: int | None = None) -> dict[str, WordModel]:
+    """The models that `write` has written.
+
+    num_labels: C, if it is known. ValueError if a file is missing or does not fit.
+    """
     try:
-        features = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
-        tensors = load_file(folder / FILES[1])
-        models = {}
-        for part, names in features.items():
-            feature_ids = {name: i for i, name in enumerate(names)}
-            idf, weight, bias = (tensors[f"{part}.{name}"] for name in ("idf", "weight", "bias"))
-            if len(idf) != len(feature_ids) or len(weight) != len(feature_ids):
-                raise ValueError(f"{len(feature_ids)} features of {part}, {len(weight)} weights")
-            models[part] = WordModel(feature_ids, idf, weight, bias)
-    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
+        features = files.read_json(folder / FILES[0])
+        with safe_open(folder / FILES[1], framework="pt") as file:
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+        return {part: _from_files(part, features, tensors, num_labels) for part in features}
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ValueError(
             f"{folder}: the word models ({', '.join(FILES)}) cannot be read: {error}"
         ) from None
-    return models
+
+
+def _from_files(
+    part: str, features: Mapping[str, Any], tensors: Mapping[str, Tensor], num_labels: int | None
+) -> WordModel:
+    """The model of one input; ValueError if its features and weights do not fit one another."""
+    if part not in INPUTS:
+        raise ValueError(f"{FILES[0]} has {files.shown(part)}, must have {' or '.join(INPUTS)}")
+    names = files.value_of(features, part, list, FILES[0])
+    feature_ids = {name: i for i, name in enumerate(names) if isinstance(name, str)}
+    if len(feature_ids) != len(names):
+        raise ValueError(f"{FILES[0]}: the features of {part} must be different texts")
+    idf, weight, bias = (tensors[f"{part}.{name}"] for name in ("idf", "weight", "bias"))
+    num_features = len(names)
+    C = num_labels or len(bias)
+    shapes = {"idf": (num_features,), "weight": (num_features, C), "bias": (C,)}
+    for (name, shape), tensor in zip(shapes.items(), (idf, weight, bias), strict=True):
+        if tensor.shape != shape:
+            raise ValueError(
+                f"{num_features} features of {part}, {C} labels; {part}.{name} of "
+                f"{FILES[1]} has shape {tuple(tensor.shape)}"
+            )
+        if tensor.dtype != torch.float32 or not tensor.isfinite().all():
+            raise ValueError(f"{part}.{name} of {FILES[1]} must be of finite float32 numbers")
+    return WordModel(feature_ids, idf, weight, bias)
 
 
 # ---- features ----------------------------------------------------------------------------------

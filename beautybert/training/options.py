@@ -167,8 +167,8 @@ def run_command(config_class: type, description: str | None, main: Callable) -> 
     """Parse the command line and call `main(config)`; returns the exit code.
 
     A ValueError, or what the system refuses (a full disk), becomes one line on stderr and code 2.
-    Under `python -X dev` the traceback is shown instead. Signs that the terminal's encoding lacks
-    are shown by their numbers.
+    Under `python -X dev` the traceback is shown instead. Ctrl-C is code 130. Signs that the
+    terminal's encoding lacks, or that a terminal acts on, are shown by their numbers.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -181,8 +181,11 @@ def run_command(config_class: type, description: str | None, main: Callable) -> 
     except (ValueError, OSError) as error:
         if sys.flags.dev_mode:
             raise
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"error: {files.printable(str(error))}", file=sys.stderr, flush=True)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr, flush=True)
+        return 130
     return 0
 
 

@@ -1,5 +1,6 @@
 """What a finished classifier answers, and that its folder holds all of it."""
 
+import copy
 import json
 import re
 import shutil
@@ -594,27 +595,188 @@ def test_another_heads_encoder_is_one_to_transformers(checkpoint, tmp_path):
     assert (found - expected).abs().max() < 1e-4
 
 
-def test_a_classifier_that_transformers_has_made_answers_by_its_own_softmax(classifier, tmp_path):
+def made_by_transformers(tokenizer, folder, **changes):
+    """A tiny classifier with random weights, and its folder as transformers writes it."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(3)
     config = transformers.BertConfig(
-        vocab_size=classifier.tokenizer.get_vocab_size(),
+        vocab_size=tokenizer.get_vocab_size(),
         hidden_size=32,
         num_hidden_layers=1,
         num_attention_heads=4,
         intermediate_size=64,
         max_position_embeddings=64,
-        id2label=dict(enumerate(LABELS)),
         initializer_range=0.5,
+        **changes,
     )
     theirs = transformers.BertForSequenceClassification(config).eval()
-    theirs.save_pretrained(tmp_path)
-    wordpiece.write(classifier.tokenizer, tmp_path, 64)
-    (answer,) = Classifier.load(tmp_path).predict(names=["Gentle Unknown Cream"], top_k=4)
-    ids = classifier.tokenizer.encode("Gentle Unknown Cream").ids
+    theirs.save_pretrained(folder)
+    wordpiece.write(tokenizer, folder, 64)
+    return theirs
+
+
+TEXT = "Rated 4/5 &amp; liked: Gentle (unknown) Cream... no list!"
+
+
+@pytest.mark.parametrize("part", INPUTS)
+@pytest.mark.parametrize(
+    "changes, labels",
+    [
+        ({"id2label": dict(enumerate(LABELS))}, LABELS),
+        ({}, ["LABEL_0", "LABEL_1"]),  # which are not written
+        ({"num_labels": 3}, ["LABEL_0", "LABEL_1", "LABEL_2"]),
+        ({"problem_type": "single_label_classification"}, ["LABEL_0", "LABEL_1"]),
+    ],
+    ids=["named", "default", "three", "single"],
+)
+def test_a_classifier_of_transformers_answers_by_its_own_softmax_of_the_text_as_it_is(
+    classifier, tmp_path, changes, labels, part
+):
+    theirs = made_by_transformers(classifier.tokenizer, tmp_path, **changes)
+    loaded = Classifier.load(tmp_path)
+    assert loaded.labels == labels
+    cells = {"names" if part == "name" else part: [TEXT, ""]}
+    answer, nothing = loaded.predict(**cells, top_k=4)
+    ids = classifier.tokenizer.encode(TEXT).ids
     with torch.no_grad():
         expected = theirs(input_ids=torch.tensor([ids])).logits[0].softmax(-1).tolist()
-    assert by_label(answer) == pytest.approx(dict(zip(LABELS, expected, strict=True)), abs=1e-5)
+    assert by_label(answer) == pytest.approx(dict(zip(labels, expected, strict=True)), abs=1e-5)
+    assert nothing.labels == () and nothing.reason.startswith("no ")
+    explained = loaded.explain(**{part: TEXT})
+    assert sorted(unit for _, unit, _ in explained) == sorted(TEXT.split())
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"problem_type": "multi_label_classification"}, 'problem_type is "multi_label_class'),
+        ({"problem_type": "regression", "num_labels": 1}, 'problem_type is "regression", must'),
+        ({"num_labels": 1}, "id2label has 1 labels, must have two or more"),
+    ],
+)
+def test_a_model_of_transformers_that_chooses_no_label_is_refused(
+    classifier, tmp_path, changes, message
+):
+    made_by_transformers(classifier.tokenizer, tmp_path, **changes)
+    with pytest.raises(ValueError, match=f"{tmp_path}/config.json: {message}"):
+        Classifier.load(tmp_path)
+
+
+NO_OBJECT = "must be an object"
+BAD_FIELDS = [
+    ("calibration_temperature", 0, "calibration_temperature"),
+    ("calibration_temperature", -1, "calibration_temperature"),
+    ("calibration_temperature", float("nan"), "calibration_temperature"),
+    ("calibration_temperature", "x", "calibration_temperature"),
+    ("max_list_length", 1, "max_list_length"),
+    ("max_document_length", 1, "max_document_length is 1, must be a whole number of at least 5"),
+    ("max_document_length", 65, "max_document_length is 65, must be .* and at most 64"),
+    ("max_document_length", "64", "max_document_length is "),
+    ("max_document_length", 10**30, "max_document_length is "),
+    ("id2label", {"a": "b"}, "id2label has no 0, must have the ids 0 to 0"),
+    ("id2label", {"0": "a", "1": "b", "2": "c", "4": "d"}, "id2label has no 3"),
+    ("id2label", {"0": "a", "1": "b", "2": "c"}, "pool: .* 4 numbers for the 3 labels of id2label"),
+    ("id2label", {str(i): str(i) for i in range(5)}, "pool: .* for the 5 labels of id2label"),
+    ("id2label", {"0": "a", "1": "b", "2": "c", "3": 5}, "id2label: 3 is 5, must be a text"),
+    ("id2label", {"0": "a", "1": "b", "2": "c", "3": " \x1b"}, "id2label 3 is blank"),
+    ("id2label", {"0": "a", "1": "b", "2": "c", "3": "a "}, 'id2label 3 is "a" once more'),
+    ("id2label", LABELS, f"id2label is a list of 4, {NO_OBJECT}"),
+    ("id2label", None, "has no id2label"),
+    ("label_synonyms", [], f"label_synonyms is [[][]], {NO_OBJECT}"),
+    ("label_synonyms", {"a": 1}, 'label_synonyms has 1 for "a", must be a text'),
+    ("families", "x", f'families is "x", {NO_OBJECT}'),
+    ("families", {"cream": ["skin"]}, 'families has a list of 1 for "cream"'),
+    ("inputs", [], "inputs is [[][]], must be a list of name and ingredients at most"),
+    ("inputs", ["name", "brand"], "inputs is a list of 2, must be a list of name and ingredients"),
+    ("inputs", ["name", "name"], "inputs is a list of 2"),
+    ("inputs", "name", 'inputs is "name", must be a list'),
+    ("vetted_inputs", [["name"]], "vetted_inputs is a list of 1"),
+    ("reader_tables", 5, "reader_tables is 5, must be a text"),
+    ("problem_type", ["x"], "problem_type is a list of 1"),
+    ("head", 5, "head is 5, must be a text"),
+    ("pool", [], f"pool is [[][]], {NO_OBJECT}"),
+]
+
+
+@pytest.mark.parametrize("field, value, message", BAD_FIELDS)
+def test_a_field_that_makes_no_sense_is_one_line_with_the_file_and_the_field(
+    classifier, tmp_path, field, value, message
+):
+    saved(classifier, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | {field: value}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=f"^{tmp_path}/config.json:? (has )?{message}") as raised:
+        Classifier.load(tmp_path)
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 300 + len(str(tmp_path))
+
+
+def test_word_models_of_another_number_of_labels_are_named(classifier, tmp_path):
+    fitted = word_model.fit(product_texts(50), torch.arange(50) % 3, 3)
+    broken = replace(classifier, word_models={"name": fitted})
+    with pytest.raises(ValueError, match="4 labels; name.weight of words.safetensors has shape"):
+        Classifier.load(saved(broken, tmp_path))
+
+
+def test_labels_and_families_act_on_no_terminal_and_still_belong_together(classifier, tmp_path):
+    odd = [f"{label}\x1b[0m\u202e" for label in LABELS]
+    pairs = zip(odd, LABELS, strict=True)
+    families = {label: f"\x07{FAMILIES.get(plain, '')}" for label, plain in pairs}
+    changed = replace(classifier, labels=odd, families=families, synonyms={"\x07other": odd[0]})
+    again = Classifier.load(saved(changed, tmp_path))
+    assert again.labels == [f"{label}[0m" for label in LABELS]
+    assert again.families == {f"{label}[0m": FAMILIES.get(label, "") for label in LABELS}
+    assert again.synonyms == {"other": "cream[0m"}
+
+
+@pytest.mark.parametrize("field", ["inputs", "max_document_length"])
+def test_a_field_that_answers_depend_on_is_never_guessed(classifier, tmp_path, field):
+    saved(classifier, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config[field]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=f"config.json has no {field}; train it again"):
+        Classifier.load(tmp_path)
+
+
+def test_numbers_that_are_not_finite_are_told_before_any_answer(classifier, tmp_path):
+    broken = make_classifier_with(classifier, float("nan"))
+    with pytest.raises(ValueError, match="has numbers that are not finite"):
+        Classifier.load(saved(broken, tmp_path))
+
+
+def make_classifier_with(classifier, number) -> Classifier:
+    """The classifier with a number among its weights."""
+    model = copy.deepcopy(classifier.model)
+    with torch.no_grad():
+        model.classifier.weight[1] = number
+    return replace(classifier, model=model)
+
+
+def test_weights_that_overflow_give_no_answer(classifier):
+    """Each is finite, and their sums are not."""
+    with pytest.raises(ValueError, match="the weights of the model are too large"):
+        make_classifier_with(classifier, 3e38).predict(names=NAMES)
+
+
+@pytest.mark.parametrize("num_labels", [2, 4])
+def test_labels_that_the_weights_have_no_output_for_are_told(classifier, tmp_path, num_labels):
+    made_by_transformers(classifier.tokenizer, tmp_path, num_labels=3)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["id2label"] = {str(i): str(i) for i in range(num_labels)}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    message = rf"config.json: id2label has {num_labels} labels, but .* has shape \(3,\)"
+    with pytest.raises(ValueError, match=message):
+        Classifier.load(tmp_path)
+
+
+def test_bytes_that_are_no_text_do_not_stop_an_answer(classifier, tmp_path):
+    """As of a command line that is not UTF-8."""
+    made_by_transformers(classifier.tokenizer, tmp_path)
+    for each in (classifier, Classifier.load(tmp_path)):
+        plain, odd = each.predict(names=["Rose Cream", "Rose\udcff Cream\udc80"])
+        assert odd.probabilities == pytest.approx(plain.probabilities)
+        plain, odd = each.predict(["Water, Mint", "Water\udcff, Mint"])
+        assert odd.probabilities == pytest.approx(plain.probabilities)
 
 
 def test_a_folder_without_a_classifier_is_named(checkpoint):

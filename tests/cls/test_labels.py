@@ -102,3 +102,9 @@ def test_synonyms_are_what_the_table_merges_into_labels_of_the_model(tmp_path):
     }
     own = ["Serum", "Face Serums"]  # both are labels of their own
     assert synonyms(own, path) == {"serums": "Serum"}
+
+
+def test_a_label_table_and_a_table_have_the_same_label_in_other_spaces(tmp_path):
+    rows = [("label", "canonical", "group"), ("eye\u00a0 cream\u200b", "Eye", "face")]
+    table = write(tmp_path / "labels.csv", rows)
+    assert label_names(labelled(["eye cream"]), table, "canonical") == {"eye cream": "Eye"}

@@ -1,5 +1,6 @@
 """The pool of a product's documents: its weights are the best ones, its softmax is calibrated."""
 
+import copy
 import itertools
 import json
 
@@ -275,6 +276,40 @@ def test_a_pool_is_the_same_after_json():
     for balanced in (False, True):
         expected = HAND_MADE(logits, ONE_OF_EACH, balanced)
         assert torch.equal(again(logits, ONE_OF_EACH, balanced), expected)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"weights": []}, "weights is \\[\\], must be an object"),
+        ({"weights": {"name": {}, "both": {}}}, "weights: name is|weights of name"),
+        ({"log_prior": [0.0]}, "log_prior has 1 numbers for the 4 labels"),
+        ({"log_prior": ["a", 0.0, 0.0, 0.0]}, 'log_prior 0 is "a", must be a number'),
+        ({"log_prior": [0.0, 0.0, float("nan"), 0.0]}, "log_prior 2 is NaN, must be a number"),
+        ({"log_prior": None}, "log_prior is null, must be a list"),
+    ],
+)
+def test_a_pool_of_another_shape_is_refused(change, message):
+    written = HAND_MADE.to_dict() | change
+    with pytest.raises(ValueError, match=f"^the pool.*({message})"):
+        Pool.from_dict(written, len(LOG_PRIOR))
+
+
+@pytest.mark.parametrize("weight", ["1", None, True, [1.0], float("inf"), 1e300, 10**400])
+@pytest.mark.parametrize("case", pool.CASES)
+def test_a_weight_that_is_no_number_of_use_is_refused(case, weight):
+    written = copy.deepcopy(HAND_MADE.to_dict())
+    term = next(iter(written["weights"][case]))
+    written["weights"][case][term] = weight
+    with pytest.raises(ValueError, match=f"weights of {case}: {term} is .*, must be a number"):
+        Pool.from_dict(written, len(LOG_PRIOR))
+
+
+def test_a_term_that_no_document_of_a_case_has_is_refused():
+    written = copy.deepcopy(HAND_MADE.to_dict())
+    written["weights"]["name"]["ingredients"] = 1.0
+    with pytest.raises(ValueError, match='weights of name have the term "ingredients", must have'):
+        Pool.from_dict(written, len(LOG_PRIOR))
 
 
 @pytest.mark.parametrize(

@@ -254,3 +254,29 @@ def test_labels_of_two_tables_that_differ_in_case_alone_are_noted(tmp_path):
     products, counts = read_products(paths)
     assert len(products) == 3  # the soap is once more the same
     assert "note: 'Eye Cream', 'Eye cream' are labels of different tables" in str(counts)
+
+
+def test_rows_without_a_label_and_the_header_once_more_are_dropped_and_counted(tmp_path):
+    rows = [(f"label {i % 3}", f"Cream {i}", "") for i in range(50)]
+    rows[7] = (" ", "Cream 7", "")
+    rows[9] = ("label", "name", "ingredients")
+    products, counts = read(tmp_path, *rows)
+    assert [product.row for product in products] == [i for i in range(50) if i not in (7, 9)]
+    assert counts.dropped["no label"] == counts.dropped["header again"] == 1
+
+
+def test_labels_and_brands_are_one_line_without_signs_that_act_on_a_terminal(tmp_path):
+    header = ("label", "brand", "name")
+    rows = [("\x1b[31mface\n cream\u202e", "\x07Acme", "Rose"), ("face cream", "acme", "Mint")]
+    products, counts = read(tmp_path, *rows, header=header)
+    assert keys(products, "label") == ["[31mface cream", "face cream"]
+    assert keys(products, "brand") == ["acme", "acme"]
+    assert str(counts).replace("\n", "").isprintable()
+
+
+def test_cells_that_a_data_frame_has_printed_as_lists_are_read_as_their_texts(tmp_path):
+    rows = [("['serum']", "['Rose Drops']", "['Water, Glycerin', 'Mica']"), ("gel", "Mint", "")]
+    products, _ = read(tmp_path, *rows)
+    assert keys(products, "label") == ["serum", "gel"]
+    assert keys(products, "name") == ["Rose Drops", "Mint"]
+    assert products[0].ingredients == "Water, Glycerin, Mica"

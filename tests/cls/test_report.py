@@ -1,5 +1,6 @@
 """What the report says of answers that are known beforehand; test_train_cls.py has whole runs."""
 
+import csv
 import dataclasses
 import json
 import re
@@ -193,3 +194,29 @@ def test_a_new_start_removes_what_an_earlier_one_wrote_at_its_end(judged, tmp_pa
     assert {"splits.csv", "labels.json", "train_lists.txt"} <= names
     lines = (tmp_path / "train_lists.txt").read_text().splitlines()
     assert lines == ["Cream 0", "Cream 1", "Gel 2", "Oil 3"]
+
+
+def test_files_are_whole_or_those_of_before(judged, tmp_path, monkeypatch):
+    data, found = judged
+    report.write(tmp_path, data, found)
+    monkeypatch.setattr(report, "WRITTEN_AT_THE_END", ())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    found.scores["ece"] = 0.5
+    for write in (
+        lambda: report.write(tmp_path, data, found),
+        lambda: report.write_csv(tmp_path / "confusion.csv", [("a",)]),
+    ):
+        with pytest.raises(OSError, match="No space"):
+            write()
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_no_cell_of_a_runs_tables_is_a_formula(tmp_path):
+    report.write_csv(tmp_path / "x.csv", [("a", "b"), ("=1+1", -0.5), ("@x, y", "-z")])
+    with open(tmp_path / "x.csv", newline="") as file:
+        assert list(csv.reader(file)) == [["a", "b"], ["'=1+1", "-0.5"], ["'@x, y", "'-z"]]

@@ -225,6 +225,32 @@ def test_runs_in_a_circle_without_their_lists_and_what_is_no_run_are_not_refused
     check_no_leakage(later, [HELD_OUT])
     check_no_leakage(None, [HELD_OUT])
     check_no_leakage(pretrained / "no-run", [HELD_OUT])
-    for foreign in ("[1]", '{"config": 3}', "{"):
+    for foreign in FOREIGN:
         (pretrained / "run.json").write_text(foreign)
         check_no_leakage(pretrained, [HELD_OUT])
+
+
+FOREIGN = [
+    "[1]",
+    '{"config": 3}',
+    "{",
+    '{"config": {"data": 5}}',
+    '{"config": {"data": [5, null, "\\u0000.txt"], "init": ["x"]}}',
+    json.dumps({"config": {"data": ["x" * 5000 + ".txt"]}}),
+    '{"config": ' + "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_the_lists_of_a_run_count_whatever_its_run_json_says(pretrained, foreign):
+    (pretrained / "run.json").write_text(foreign)
+    with pytest.raises(ValueError, match="train_lists.txt, which holds 2 lists or names"):
+        check_no_leakage(pretrained, [HELD_OUT])
+
+
+def test_a_run_that_names_no_model_began_from_none(pretrained, monkeypatch):
+    """Not from the folder that the program is started in."""
+    other = pretrained / "other"
+    write_run(other)
+    monkeypatch.chdir(pretrained)
+    check_no_leakage(other, [HELD_OUT])

@@ -1,11 +1,14 @@
 """The linear model over words equals scikit-learn's, and is the same after it was written."""
 
+import json
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from beautybert.cls import word_model
 from beautybert.cls.word_model import RIDGE, WordModel
@@ -212,8 +215,8 @@ def test_no_models_are_none_after_they_were_written(tmp_path):
         ("words.safetensors", None, "No such file"),
         ("words.json", b"{", "Expecting"),
         ("words.json", b'{"name": ["one"]}', "1 features of name, "),
-        ("words.json", b'{"other": ["one"]}', "other.idf"),
-        ("words.json", b"[1]", "no attribute"),
+        ("words.json", b'{"other": ["one"]}', 'has "other", must have name or ingredients'),
+        ("words.json", b"[1]", "is a list, must be an object"),
         ("words.safetensors", b"\x00" * 20, "deserializing"),
     ],
 )
@@ -227,3 +230,62 @@ def test_files_that_do_not_fit_are_named_in_one_line(model, tmp_path, name, cont
     expected = f"{tmp_path}: the word models (words.json, words.safetensors) cannot be read: "
     assert str(raised.value).startswith(expected)
     assert "\n" not in str(raised.value)
+
+
+def other_tensors(model, **changes):
+    tensors = {"name.idf": model.idf, "name.weight": model.weight, "name.bias": model.bias}
+    return tensors | {f"name.{key}": value for key, value in changes.items()}
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"bias": torch.zeros(2)}, "name.weight of words.safetensors has shape"),
+        ({"bias": torch.zeros(3, 1)}, "name.bias of words.safetensors has shape"),
+        ({"idf": torch.zeros(1)}, "name.idf of words.safetensors has shape"),
+        ({"bias": torch.zeros(3, dtype=torch.int64)}, "must be of finite float32 numbers"),
+        ({"bias": torch.tensor([0.0, torch.nan, 0.0])}, "must be of finite float32 numbers"),
+    ],
+)
+def test_weights_of_other_shapes_or_types_are_refused(model, tmp_path, changes, message):
+    word_model.write(tmp_path, {"name": model})
+    save_file(other_tensors(model, **changes), tmp_path / "words.safetensors")
+    with pytest.raises(ValueError, match=message):
+        word_model.read(tmp_path)
+    save_file(other_tensors(model), tmp_path / "words.safetensors")
+    word_model.read(tmp_path, 3)
+    with pytest.raises(ValueError, match="4 labels; name.weight of words.safetensors has shape"):
+        word_model.read(tmp_path, 4)
+
+
+@pytest.mark.parametrize("names", [["a", 5], ["a", ["b"]], ["a", "a"], [None]])
+def test_features_that_are_no_different_texts_are_refused(model, tmp_path, names):
+    word_model.write(tmp_path, {"name": model})
+    (tmp_path / "words.json").write_text(json.dumps({"name": names}))
+    with pytest.raises(ValueError, match="the features of name must be different texts"):
+        word_model.read(tmp_path)
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+@pytest.mark.parametrize("num_calls", [1, 2])
+def test_a_write_that_fails_leaves_each_file_as_it_was_or_whole(
+    model, tmp_path, monkeypatch, failing, num_calls
+):
+    """The first call is for words.json, the second for words.safetensors."""
+    word_model.write(tmp_path, {"name": model})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    real, calls = getattr(os, failing), []
+
+    def fail(*arguments):
+        calls.append(arguments)
+        if len(calls) == num_calls:
+            raise OSError(28, "No space left on device")
+        return real(*arguments)
+
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(OSError, match="No space"):
+        word_model.write(tmp_path, {"ingredients": model})
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    features = json.loads(after.pop("words.json"))
+    assert list(features) == ["name" if num_calls == 1 else "ingredients"]
+    assert after == {"words.safetensors": before["words.safetensors"]}
