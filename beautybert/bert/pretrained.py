@@ -155,9 +155,8 @@ def check_shapes(folder: Path, config: BertConfig) -> None:
     found = shapes.get(top, ())
     asked = (config.hidden_size, config.intermediate_size)
     if found != asked:
-        what = (
-            f"has shape {found}" if found else f"is missing (there are {first_few(list(shapes))})"
-        )
+        others = first_few(list(shapes))
+        what = f"has shape {found}" if found else f"is missing (there are {others})"
         raise ValueError(
             f"{folder}: {top} {what}; config.json asks for {config.num_hidden_layers} layers with "
             f"{asked}"
