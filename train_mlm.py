@@ -58,7 +58,7 @@ class MlmConfig:
     """
 
     data: tuple[str, ...] = option(
-        (SAMPLE,), "product metadata (.json, .jsonl), .csv or .txt, plain or .gz", group="data"
+        (SAMPLE,), "product metadata (.json, .jsonl), .csv, .txt, .parquet ...", group="data"
     )
     text_fields: tuple[str, ...] = option(
         corpus.TEXT_FIELDS, "fields of a record that are joined to its text"

@@ -24,6 +24,7 @@ KINDS: dict[type, str] = {
 MAX_INT = 2**63 - 1
 ACTED_ON = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _REQUIRED = object()
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character beyond 16 bits, escaped
 
 
 # ---- in ----------------------------------------------------------------------------------------
@@ -57,6 +58,11 @@ def parse_json(text: str | bytes, where: str, kind: type = dict) -> Any:
         raise ValueError(f"{where} is no JSON that can be read: nested too deep") from None
     except ValueError as error:  # also not UTF-8, and a number of over 4,300 digits
         raise ValueError(f"{where} is no JSON: {error}") from None
+    if _SURROGATE.search(text if isinstance(text, str) else text.decode("utf-8", "replace")):
+        try:
+            json.dumps(contents, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError(f"{where} is no JSON: half a character (a lone surrogate)") from None
     if not isinstance(contents, kind):
         raise ValueError(f"{where} is {kind_of(contents)}, must be {KINDS[kind]}")
     return contents
@@ -81,7 +87,7 @@ def value_of(
     value: Any = contents.get(key)
     if value is None and default is not _REQUIRED:
         return default
-    expected = KINDS[kind]
+    name, expected = plain(key), KINDS[kind]
     bounds = []
     if at_least is not None:
         bounds.append(f"at least {at_least:,}")
@@ -90,7 +96,7 @@ def value_of(
     if bounds:
         expected += f" of {' and '.join(bounds)}"
     if key not in contents:
-        raise ValueError(f"{where} has no {key}, which must be {expected}")
+        raise ValueError(f"{where} has no {name}, which must be {expected}")
     accepted: Any = (int, float) if kind is float else kind
     fits = isinstance(value, accepted) and isinstance(value, bool) == (kind is bool)
     if fits and kind in (int, float):
@@ -98,7 +104,7 @@ def value_of(
         high = MAX_INT if at_most is None else at_most
         fits = low <= value <= high  # which NaN never is
     if not fits:
-        raise ValueError(f"{where}: {key} is {shown(value)}, must be {expected}")
+        raise ValueError(f"{where}: {name} is {shown(value)}, must be {expected}")
     return value
 
 
@@ -108,7 +114,7 @@ def inside(name: str, where: Path | str) -> str:
     The name alone is judged: what is beside it may be a link, as in caches of the hub.
     """
     parts = name.replace("\\", "/").rstrip("/").split("/")
-    if any(part in ("", ".", "..") or ":" in part or not part.isprintable() for part in parts):
+    if len(name) > 255 or not name.isprintable() or ":" in name or {"", ".", ".."} & set(parts):
         raise ValueError(f"{where} names {shown(name)}, which is outside its folder")
     return name
 
@@ -127,6 +133,17 @@ def shown(value: Any) -> str:
     except ValueError:  # an int of over 4,300 digits
         text = "a number of thousands of digits"
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def plain(name: str) -> str:
+    """A name as it is, or as JSON writes it where it is long or does not print, for a message."""
+    return name if name.isprintable() and len(name) <= 200 else shown(name)
+
+
+def reason(error: BaseException) -> str:
+    """What a library's error says, as one short line that prints."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:200])
 
 
 def printable(text: str) -> str:

@@ -34,7 +34,7 @@ from beautybert.cls.classifier import PRIORS, Answer, Classifier
 from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.products import INPUTS
 from beautybert.cls.scoring import Score
-from beautybert.cls.table_files import TableFile, encoding_note, header_key, listed, shown
+from beautybert.table_files import TableFile, encoding_note, header_key, listed, shown
 from beautybert.training import options, runlog
 from beautybert.training.options import option
 

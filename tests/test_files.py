@@ -16,6 +16,8 @@ from beautybert import files
         (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
         (b'{"a":' + b"[" * 100_000, "nested too deep"),
         (b'{"a": ' + b"9" * 5000 + b"}", "is no JSON"),
+        (b'{"a": ["\\ud800"]}', "half a character"),
+        (b'{"\\uDC00": 1}', "half a character"),
         (b"5", "is a whole number, must be an object"),
         (b"null", "is null, must be an object"),
         (b"[1]", "is a list, must be an object"),
@@ -27,6 +29,11 @@ def test_what_is_no_object_is_one_line_that_names_the_file(tmp_path, content, pr
     with pytest.raises(ValueError, match=problem) as caught:
         files.read_json(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_whole_character_may_be_escaped_as_two_halves(tmp_path):
+    (tmp_path / "x.json").write_text('{"a": "\\ud83d\\ude00"}')
+    assert files.read_json(tmp_path / "x.json") == {"a": "😀"}
 
 
 def test_a_mark_at_the_start_is_no_part_of_the_json(tmp_path):

@@ -67,11 +67,8 @@ def _downloaded(name: str) -> Path:
     try:
         folder = snapshot_download(name, allow_patterns=HUB_FILES, local_files_only=is_offline)
     except Exception as error:  # likewise, and disk
-        said = refusal or error
-        reason = str(said).strip().split("\n")[0] or type(said).__name__
-        raise ValueError(
-            f"--init {name}: no such folder here, and the hub says: {reason}"
-        ) from None
+        said = files.reason(refusal or error)
+        raise ValueError(f"--init {name}: no such folder here, and the hub says: {said}") from None
     return Path(folder)
 
 

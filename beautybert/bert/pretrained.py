@@ -35,7 +35,6 @@ CONVERT = (
     "M.from_pretrained('NAME').save_pretrained('FOLDER')\""
 )
 ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
-WRAPPERS = ("module.", "_orig_mod.")
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 TIED_COPIES = {
@@ -165,7 +164,8 @@ def _open_weights(folder: Path, use: Callable[[Any], None]) -> None:
         except FileNotFoundError:
             raise ValueError(f"{path} is missing, though {index.name} names it") from None
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path} is no complete safetensors file: {error}") from None
+            said = files.reason(error)
+            raise ValueError(f"{path} is no complete safetensors file: {said}") from None
 
 
 def _weight_files(folder: Path, index: Path) -> list[Path]:
@@ -223,8 +223,9 @@ def plain_key(key: str) -> str:
     Without what DistributedDataParallel and torch.compile put before it, with today's names of
     layer norms (gamma and beta before) and the prefix `bert.`.
     """
-    while key.startswith(WRAPPERS):
-        key = key.split(".", 1)[1]
+    key = key.replace("_orig_mod.", "")
+    while key.startswith("module."):
+        key = key.removeprefix("module.")
     key = key.replace("LayerNorm.gamma", "LayerNorm.weight")
     key = key.replace("LayerNorm.beta", "LayerNorm.bias")
     return "bert." + key if key.startswith(ENCODER_PARTS) else key
@@ -329,10 +330,14 @@ def save(
     files.write_json(folder / "config.json", config_dict | (metadata or {}))
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     temporary = folder / "model.safetensors.tmp"
-    save_file(tensors, temporary, metadata={"format": "pt"})
-    shutil.copymode(folder / "config.json", temporary)  # safetensors' files are their owner's alone
-    files.flush(temporary)
-    os.replace(temporary, folder / "model.safetensors")
+    try:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+        shutil.copymode(folder / "config.json", temporary)  # safetensors' are their owner's alone
+        files.flush(temporary)
+        os.replace(temporary, folder / "model.safetensors")
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def first_few(keys: Sequence[str]) -> str:

@@ -141,8 +141,8 @@ def _from_json(path: Path) -> Tokenizer:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the library raises bare Exception, and panics
-        reason = str(error).split("\n")[0]
-        raise ValueError(f"{path} is no readable tokenizer: {reason}") from None
+        said = files.reason(error)
+        raise ValueError(f"{path} is no readable tokenizer: {said}") from None
     return tokenizer
 
 

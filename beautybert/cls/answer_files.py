@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from beautybert import files
-from beautybert.cls.table_files import TableFile, encoding_note, no_formula
+from beautybert.table_files import TableFile, encoding_note, no_formula
 
 SEPARATOR_OF = {".csv": ",", ".txt": ",", ".tsv": "\t", ".jsonl": None}  # by the file's ending
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from beautybert.cls.table_files import TableFile, header_key, listed, shown
+from beautybert.table_files import TableFile, header_key, listed, shown
 
 # what each column may be called; the first that a table has is taken
 HEADERS = {

@@ -30,8 +30,8 @@ from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.pieces import OPENING, Piece, cut, matching_brackets, outside_brackets
 from beautybert.cls.plain_text import plain_text, says_nothing
 from beautybert.cls.spellings import canonical_name, is_spelled, normalize_key
-from beautybert.cls.table_files import TableFile
 from beautybert.cls.words import WORD, headings, word_score, word_table
+from beautybert.table_files import TableFile
 from beautybert.training import options
 from beautybert.training.options import option
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from beautybert.cls.names import clean_label
 from beautybert.cls.products import Product
-from beautybert.cls.table_files import TableFile, listed, shown
+from beautybert.table_files import TableFile, listed, shown
 
 LABEL_TABLE = Path(__file__).parent / "tables" / "labels.csv"
 MERGING = ("canonical", "group")  # the schemes that merge labels: columns of the label table

@@ -16,7 +16,7 @@ from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.ingredients import Ingredients, parse_ingredients
 from beautybert.cls.names import SAYS_NOTHING, clean_label, clean_name, name_key, printed_list
 from beautybert.cls.spellings import normalize_key
-from beautybert.cls.table_files import TableFile, encoding_note, listed, table_name
+from beautybert.table_files import TableFile, encoding_note, listed, table_name
 
 INPUTS = ("name", "ingredients")  # what a model can read of a product, in the order of documents
 SPLITS = {"train": 0.8, "valid": 0.1, "test": 0.1}

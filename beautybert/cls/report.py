@@ -30,7 +30,7 @@ from beautybert.cls.labels import label_list, redundant
 from beautybert.cls.model_card import model_card, scores_by_input
 from beautybert.cls.pool import CASES
 from beautybert.cls.products import Product
-from beautybert.cls.table_files import no_formula
+from beautybert.table_files import no_formula
 from beautybert.training import metrics, plots
 from beautybert.training.distributed import Ranks
 

@@ -25,7 +25,7 @@ from beautybert.cls.products import (
     texts,
     without_repeats,
 )
-from beautybert.cls.table_files import listed
+from beautybert.table_files import listed
 
 SCHEMES = ("full", *MERGING)  # of --labels
 OTHER_BRAND = "name or list that training has under another brand"

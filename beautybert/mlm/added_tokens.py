@@ -20,6 +20,7 @@ from torch import nn
 
 from beautybert.bert import wordpiece
 from beautybert.bert.model import BertForMaskedLM
+from beautybert.mlm import disk_cache
 from beautybert.mlm.corpus import Corpus
 from beautybert.training.distributed import Ranks
 
@@ -52,7 +53,7 @@ def extend_tokenizer(
 
     parts = [corpus.fingerprint, wordpiece.fingerprint(tokenizer), num_words, num_names, VERSION]
     folder = Path(cache_dir).expanduser() / "-".join(["vocabulary", *map(str, parts)])
-    return wordpiece.read(ranks.once_per_node(folder, write_longer))
+    return disk_cache.load_or_make(folder, write_longer, wordpiece.read, ranks)
 
 
 def describe(base: Tokenizer, tokenizer: Tokenizer) -> str:

@@ -1,32 +1,30 @@
 """Product metadata and other texts -> clean documents.
 
-`read_chunks` streams the files, `document_text` makes one clean text of a record, `Corpus` is the
-files that a run was given. Tokens are token_cache.py's work. This module and token_cache.py do
-without torch, so that the processes that tokenise start fast.
+`Corpus` is the files that a run was given, `document_text` makes one clean text of a row. Rows come
+from corpus_files.py, markup is taken off in markup.py, tokens are token_cache.py's work.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
+import ast
 import hashlib
-import html
 import json
 import os
 import re
-import zlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-CLEANING_VERSION = 3  # part of the cache's key; raise it when a file would give other documents
+from beautybert.mlm.corpus_files import HAS_NUL, MAX_ROW_BYTES, file_kind, read_chunks
+from beautybert.mlm.markup import clean_text
+
+CLEANING_VERSION = 4  # part of the cache's key; raise it when a file would give other documents
 # Amazon's fields of 2018 and 2023, and what a .csv may call its text
-TEXT_FIELDS = ("title", "description", "feature", "features", "text")
-KINDS = (".json", ".jsonl", ".txt", ".csv")
-CHUNK_ROWS = 1024
-CHUNK_BYTES = 1 << 20
+TEXT_FIELDS = ("title", "description", "feature", "features", "details", "text")
+PRINTED = ("[", "{")  # with which a value begins that may be a printed list or dict
 
 
 @dataclass(frozen=True)
@@ -77,128 +75,31 @@ class Corpus:
                         yield text
 
     def check_fields(self) -> None:
-        """ValueError if the first record of a .json or .csv file has none of the text fields.
+        """ValueError if none of a file's first records has one of the text fields.
 
-        It lists the fields that are there.
+        It lists the fields of the first.
         """
         for path in self.paths:
             kind = file_kind(Path(path))
-            first = next(read_chunks(path), None)
-            if kind == ".txt" or first is None:
+            chunk = next(read_chunks(path), None)
+            if kind == ".txt" or chunk is None:
                 continue
-            try:
-                record = first.rows[0] if kind == ".csv" else json.loads(first.rows[0])
-            except ValueError:
-                continue
-            if isinstance(record, dict) and not set(self.text_fields) & set(record):
+            records = []
+            for row in chunk.rows:
+                try:
+                    record = row if isinstance(row, dict) else parse_record(row.decode("utf-8"))
+                except ValueError:
+                    continue
+                records += [record] if record else []
+            if records and not any(set(self.text_fields) & set(record) for record in records):
+                fields = [clean_text(str(name))[:40] for name in list(records[0])[:20]]
                 raise ValueError(
                     f"{path} has none of the text fields {', '.join(self.text_fields)}; it has "
-                    f"{', '.join(map(str, record))}. Name one with --text-fields"
+                    f"{', '.join(fields)}. Name one with --text-fields"
                 )
 
 
-# ---- reading -----------------------------------------------------------------------------------
-
-
-@dataclass
-class Chunk:
-    """Rows of one file, as read. A row of a .csv is a dict, of any other file the line's bytes."""
-
-    path: str
-    rows: list
-    line_numbers: list[int]
-    position: int  # bytes of the file consumed so far, for the progress bar
-
-
-def read_chunks(path: str | Path) -> Iterator[Chunk]:
-    """Stream a file in chunks of rows: .json/.jsonl (an object a line), .txt (a document a line),
-    .csv.
-
-    Each plain or gzipped. ValueError for a missing file, an unknown ending, a broken gzip, or a
-    .csv without a header.
-    """
-    path = Path(path)
-    kind = file_kind(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
-    with open(path, "rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-        if path.suffix == ".gz" and not zipped and path.stat().st_size:
-            raise ValueError(f"{path}: is named .gz but is no gzip file")
-        file.seek(0)
-        stream: Any = gzip.GzipFile(fileobj=file) if zipped else file
-        numbered = _csv_rows(path, stream) if kind == ".csv" else _lines(stream)
-        chunk, size, number = Chunk(str(path), [], [], 0), 0, 0
-        try:
-            for number, row in numbered:
-                chunk.rows.append(row)
-                chunk.line_numbers.append(number)
-                size += sum(map(len, row.values())) if isinstance(row, dict) else len(row)
-                if len(chunk.rows) == CHUNK_ROWS or size >= CHUNK_BYTES:
-                    chunk.position = file.tell()
-                    yield chunk
-                    chunk, size = Chunk(str(path), [], [], 0), 0
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(
-                f"{path}: broken gzip after line {number:,} ({error}); fetch the file again"
-            ) from None
-        if chunk.rows:
-            chunk.position = file.tell()
-            yield chunk
-
-
-def file_kind(path: Path) -> str:
-    """One of `KINDS` by the file's ending, .gz left aside. ValueError for another ending."""
-    endings = [suffix for suffix in path.suffixes if suffix != ".gz"]
-    kind = endings[-1].lower() if endings else ""
-    if kind not in KINDS:
-        raise ValueError(
-            f"{path}: cannot tell what it is; known endings are .json, .jsonl, .txt and .csv, each "
-            "also with .gz"
-        )
-    return kind
-
-
-def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines, without a byte order mark at the start."""
-    for number, line in enumerate(stream, start=1):
-        yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-
-
-def _csv_rows(path: Path, stream: IO[bytes]) -> Iterator[tuple[int, dict]]:
-    """Numbered rows as dictionaries. Bytes that are no UTF-8 become surrogates, for later."""
-    csv.field_size_limit(1 << 30)
-    reader = csv.DictReader(line.decode("utf-8", "surrogateescape") for _, line in _lines(stream))
-    try:
-        if not reader.fieldnames:
-            raise ValueError(f"{path}: empty, not even a header")
-        for row in reader:
-            yield reader.line_num, {key: value or "" for key, value in row.items()}
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
-
-
 # ---- one document ------------------------------------------------------------------------------
-
-_SCRIPT = re.compile(r"<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--.*?-->|<!\[CDATA\[|\]\]>", re.DOTALL)
-# soft hyphens, joiners, direction marks
-_INSIDE_WORDS = re.compile("[\u00ad\u200c-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+")
-# control characters, zero-width spaces, separators
-_BETWEEN_WORDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2028\u2029]+")
-
-
-def clean_text(text: str) -> str:
-    """Plain text on one line: entities resolved, tags taken out, white space folded.
-
-    Invisible characters are removed, or become a space where they part words. A "<" that opens no
-    tag stays ("under < 5 oz"). Entities are resolved twice, for data that was escaped twice.
-    """
-    if "&" in text:
-        text = html.unescape(html.unescape(text))
-    if "<" in text:
-        text = _TAG.sub(" ", _SCRIPT.sub(" ", text))
-    return " ".join(_BETWEEN_WORDS.sub(" ", _INSIDE_WORDS.sub("", text)).split())
 
 
 def document_text(row: bytes | dict, kind: str, text_fields: tuple[str, ...]) -> str:
@@ -211,6 +112,10 @@ def document_text(row: bytes | dict, kind: str, text_fields: tuple[str, ...]) ->
     if isinstance(row, dict):
         _check_cells(row)
         return record_text(row, text_fields)
+    if len(row) > MAX_ROW_BYTES:
+        raise ValueError(f"longer than {MAX_ROW_BYTES:,} bytes")
+    if b"\0" in row:
+        raise ValueError(HAS_NUL)
     try:
         line = row.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -218,34 +123,99 @@ def document_text(row: bytes | dict, kind: str, text_fields: tuple[str, ...]) ->
         raise ValueError(f"not UTF-8 (byte {error.start} is 0x{byte:02x})") from None
     if kind == ".txt":
         return clean_text(line)
+    record = parse_record(line)
+    return record_text(record, text_fields) if record else ""
+
+
+def parse_record(line: str) -> dict[str, Any]:
+    """The object in a line of JSON, or of Python as in Amazon's files of 2014; {} if it is blank.
+
+    Numbers of JSON are as they are written there, NaN is None. ValueError for anything else.
+    """
     if not line.strip():
-        return ""
+        return {}
     try:
-        record = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"not JSON ({error})") from None
+        record = _JSON.decode(line)
+    except (ValueError, RecursionError) as error:
+        if not _PYTHON_DICT.match(line):
+            reason = "nested too deep" if isinstance(error, RecursionError) else error
+            raise ValueError(f"not JSON ({reason})") from None
+        record = _python_value(line)
     if not isinstance(record, dict):
         raise ValueError(f"a JSON {type(record).__name__}, not an object")
-    return record_text(record, text_fields)
+    return record
 
 
 def record_text(record: dict, text_fields: tuple[str, ...]) -> str:
     """The text of one parsed record. ValueError for a field that holds no text."""
     # A script of the shop's page, not a product: the authors of Amazon 2018 drop these rows too.
-    if "getTime" in str(record.get("title")):
+    title = record.get("title")
+    if isinstance(title, str) and "getTime" in title:
         return ""
     parts = []
     for name in text_fields:
-        values = record.get(name) or []
-        values = [values] if isinstance(values, str) else values
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise ValueError(f"{name!r} holds neither a text nor a list of texts")
-        parts += [clean_text(value).rstrip(". ") for value in values]
+        value = record.get(name)
+        if isinstance(value, str) and value[:1] not in PRINTED:
+            parts.append(clean_text(value).rstrip(". "))
+        elif value:
+            texts = _details(value) if name == "details" else _texts(value, name)
+            parts += [clean_text(text).rstrip(". ") for text in texts]
     parts = [part for part in parts if part]
     text = ". ".join(parts) + "." if len(parts) > 1 else "".join(parts)
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("half a character (a lone surrogate)")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a character (a lone surrogate)") from None
     return text
+
+
+def _texts(value: Any, name: str) -> list[str]:
+    """The texts in a field: of a list, however nested, all. Numbers are texts; nothing else is.
+
+    None, true and false say nothing. ValueError for an object, which only `details` may be.
+    """
+    found: list[str] = []
+    stack = [value]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            items = _printed_items(value) if value[:1] == "[" else None
+            found += [value] if items is None else items
+        elif isinstance(value, list | tuple):
+            stack += reversed(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append(str(value))
+        elif value is not None and not isinstance(value, bool):
+            raise ValueError(f"{name!r} holds neither a text nor a list of texts")
+    return found
+
+
+# Keys of `details`, Amazon 2023, with any of these words: codes, sizes and trade, not the product.
+NO_TEXT = (
+    "date|dimensions?|l x w x h|weight|upc|asin|ean|gtin|isbn|sku|identification number"
+    "|model number|part number|manufacturer|brand|importer|packer|discontinued|rank|reviews?|rating"
+    "|batter(?:y|ies)|shipping|warranty|country|disclaimer|units?|number of|quantity"
+)
+_NO_TEXT = re.compile(rf"\b(?:{NO_TEXT})\b", re.IGNORECASE)
+
+
+def _details(value: Any) -> list[str]:
+    """The texts of Amazon's details, an object or one printed as a text: "Item Form: Cream"."""
+    if isinstance(value, str) and value[:1] == "{":
+        try:
+            value = parse_record(value)
+        except ValueError:  # a text that begins with a brace
+            return [value]
+    if not isinstance(value, dict):
+        return _texts(value, "details")
+    texts = []
+    for key, item in value.items():
+        if isinstance(item, dict) or _NO_TEXT.search(str(key)[:200]):
+            continue
+        words = ", ".join(_texts(item, "details"))
+        if words:
+            texts.append(f"{clean_text(str(key)).strip(' :')}: {words}")
+    return texts
 
 
 def _check_cells(row: dict) -> None:
@@ -253,6 +223,59 @@ def _check_cells(row: dict) -> None:
     if None in row:
         raise ValueError(f"{len(row[None])} more cells than the header has columns")
     try:
-        "".join(row.values()).encode("utf-8")
+        cells = "".join(row.values()).encode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError("not UTF-8") from None
+        raise ValueError("not UTF-8; save the file as CSV (UTF-8)") from None
+    if b"\0" in cells:
+        raise ValueError(HAS_NUL)
+
+
+# ---- values that Python printed ----------------------------------------------------------------
+
+MAX_PRINTED = 1 << 20  # characters of a value; its syntax tree takes a hundred times as many bytes
+_JSON = json.JSONDecoder(
+    parse_int=str, parse_float=str, parse_constant=lambda name: None, strict=False
+)
+_PYTHON_DICT = re.compile(r"\s*\{\s*u?'")
+_NAN = re.compile(r"(?<=[:,\[] )nan(?=[,}\]])")
+_ITEM = re.compile(
+    r"""u?('(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")|[\s,\[\]]++|(?:None|nan|null)\b""", re.DOTALL
+)
+
+
+def _python_value(text: str) -> Any:
+    """The value of a Python literal. ValueError for any other text, or a very long one."""
+    if len(text) > MAX_PRINTED:
+        raise ValueError(f"a Python value of over {MAX_PRINTED:,} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of backslashes
+            return ast.literal_eval(_NAN.sub("None", text.strip()))
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        raise ValueError("neither JSON nor a Python dict") from None
+
+
+def _printed_items(text: str) -> list[str] | None:
+    """The texts of a list that was printed: ['a', "b"], also without commas, as numpy does.
+
+    None if the text is no such list.
+    """
+    if len(text) > MAX_PRINTED or not text.rstrip().endswith("]"):
+        return None
+    items: list[str] = []
+    position = 0
+    while position < len(text):
+        item = _ITEM.match(text, position)
+        if item is None:
+            return None
+        quoted, position = item[1], item.end()
+        if quoted is None:
+            continue
+        if "\\" not in quoted:
+            items.append(quoted[1:-1])
+            continue
+        try:
+            items.append(str(_JSON.decode(quoted)))
+        except ValueError:  # in Python's quotes
+            items.append(_python_value(quoted))
+    return items

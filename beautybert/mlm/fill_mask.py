@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from beautybert.bert.attention import PackedLengths
 from beautybert.bert.model import BertForMaskedLM
 from beautybert.bert.wordpiece import special_ids
+from beautybert.files import read_json, value_of, write_text
 from beautybert.mlm.batches import MlmBatch, Windows
 from beautybert.mlm.token_cache import TokenCache
 from beautybert.training.seeding import PROMPTS, generator_of
@@ -158,15 +159,18 @@ def save_before(
     """Start fill_mask.json with what the model predicts before training."""
     predictions = predict(model, prompts, tokenizer)
     text = json.dumps({"before": predictions}, ensure_ascii=False)
-    (folder / "fill_mask.json").write_text(text, encoding="utf-8")
+    write_text(folder / "fill_mask.json", text + "\n")
 
 
 def save_after(
     folder: Path, model: BertForMaskedLM, prompts: list[Prompt], tokenizer: Tokenizer
 ) -> str:
-    """Complete fill_mask.json with what the model predicts after training; returns it as text."""
+    """Complete fill_mask.json with what the model predicts after training; returns it as text.
+
+    What it predicted before is "not known" if the file is missing or corrupt: no run ends over it.
+    """
     path = folder / "fill_mask.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["before"]
+    before = _predicted_before(path, len(prompts))
     after = predict(model, prompts, tokenizer)
     rows, lines = [], []
     for prompt, old, new in zip(prompts, before, after, strict=True):
@@ -174,5 +178,14 @@ def save_after(
         rows.append({"text": text, "before": old, "after": new})
         lines.append(f"{text}\n    before: {old}\n    after:  {new}")
     contents = json.dumps({"before": before, "prompts": rows}, indent=1, ensure_ascii=False)
-    path.write_text(contents, encoding="utf-8")
+    write_text(path, contents + "\n")
     return "\n".join(lines)
+
+
+def _predicted_before(path: Path, count: int) -> list[str]:
+    """The `count` predictions that `save_before` wrote."""
+    try:
+        before = value_of(read_json(path), "before", list, path)
+    except (ValueError, FileNotFoundError):
+        before = []
+    return list(map(str, before)) if len(before) == count else ["not known"] * count

@@ -7,7 +7,6 @@ tokenizer. Documents are cached whole and without special tokens; batches.py cut
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from collections import deque
@@ -24,7 +23,10 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from beautybert.bert import wordpiece
-from beautybert.mlm.corpus import Chunk, Corpus, document_text, file_kind, read_chunks
+from beautybert.files import read_json, value_of, write_json
+from beautybert.mlm import disk_cache
+from beautybert.mlm.corpus import Corpus, document_text
+from beautybert.mlm.corpus_files import Chunk, file_kind, read_chunks
 
 if TYPE_CHECKING:  # it imports torch, which the processes that tokenise do without
     from beautybert.training.distributed import Ranks
@@ -76,7 +78,8 @@ class CorpusCounts:
 
 
 class TokenCache:
-    """The tokenised documents of a corpus, mapped from disk.
+    """The tokenised documents of a corpus, mapped from disk. ValueError for what `build` has not
+    written.
 
     tokens: (all tokens,) uint16 or uint32. offsets: (documents + 1,) int64, the start of each
     document.
@@ -85,10 +88,19 @@ class TokenCache:
     def __init__(self, folder: Path | str, corpus: Corpus):
         folder = Path(folder)
         self.corpus = corpus
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        self.counts = CorpusCounts(**meta["counts"])
-        self.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
-        self.tokens = np.load(folder / "tokens.npy", mmap_mode="r")
+        path = folder / "meta.json"
+        counts = value_of(read_json(path), "counts", dict, path)
+        numbers = {name: value_of(counts, name, int, path, at_least=0) for name in COUNTED}
+        examples = map(str, value_of(counts, "bad_examples", list, path))
+        self.counts = CorpusCounts(**numbers, bad_examples=list(examples))
+        try:
+            self.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
+            self.tokens = np.load(folder / "tokens.npy", mmap_mode="r")
+        except EOFError:  # an empty file
+            raise ValueError(f"{folder} has an empty file of tokens or offsets") from None
+        expected = (self.counts.documents + 1,), (self.counts.tokens,)
+        if (self.offsets.shape, self.tokens.shape) != expected:
+            raise ValueError(f"{folder} has not as many tokens and documents as {path.name} says")
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -112,11 +124,12 @@ def load_or_build(
     too many malformed rows, or a corpus without any text.
     """
     name = f"tokens-{corpus.fingerprint}-{wordpiece.fingerprint(tokenizer)}"
-    folder = ranks.once_per_node(
+    cache = disk_cache.load_or_make(
         Path(cache_dir).expanduser() / name,
         lambda folder: build(folder, corpus, tokenizer, workers),
+        lambda folder: TokenCache(folder, corpus),
+        ranks,
     )
-    cache = TokenCache(folder, corpus)
     cache.counts.check_bad(corpus.max_bad_rows)
     return cache
 
@@ -128,15 +141,14 @@ def load_or_learn_tokenizer(
 
     The learned one is kept in cache_dir.
     """
-    if folder is None:
-        name = f"vocabulary-{corpus.fingerprint}-{vocab_size}"
-        folder = ranks.once_per_node(
-            Path(cache_dir).expanduser() / name,
-            lambda folder: wordpiece.write(
-                wordpiece.learn(corpus.texts, vocab_size), folder, max_length=512
-            ),
-        )
-    return wordpiece.read(folder)
+    if folder is not None:
+        return wordpiece.read(folder)
+
+    def learn(folder: Path) -> None:
+        wordpiece.write(wordpiece.learn(corpus.texts, vocab_size), folder, max_length=512)
+
+    folder = Path(cache_dir).expanduser() / f"vocabulary-{corpus.fingerprint}-{vocab_size}"
+    return disk_cache.load_or_make(folder, learn, wordpiece.read, ranks)
 
 
 def available_cores() -> int:
@@ -180,13 +192,13 @@ def build(folder: Path, corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) 
     counts.duplicates = int(len(keep) - keep.sum())
     counts.documents -= counts.duplicates
     if not counts.documents:
-        raise ValueError(f"no text in {', '.join(corpus.paths)}: {counts}")
+        what = str(counts).replace("\n  ", "; ")
+        raise ValueError(f"no text in {', '.join(corpus.paths)}: {what}")
     unknown_id = wordpiece.special_ids(tokenizer)["[UNK]"]
     counts.tokens, counts.unknown_tokens = _write_kept(folder, keep, np.dtype(dtype), unknown_id)
     for name in ("all.tokens", "all.lengths", "all.keys"):
         (folder / name).unlink()
-    meta = json.dumps({"counts": vars(counts)}, indent=1)
-    (folder / "meta.json").write_text(meta, encoding="utf-8")
+    write_json(folder / "meta.json", {"counts": vars(counts)})
 
 
 @dataclass

@@ -76,7 +76,10 @@ class Ranks:
             torch.cuda.set_device(self.device)
         if self.world_size > 1:
             on_gpu = self.device.type == "cuda"
-            dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+            backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
+            dist.init_process_group(
+                backend, store=_store(), rank=self.rank, world_size=self.world_size
+            )
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all ranks, in place and returned."""
@@ -128,6 +131,19 @@ class Ranks:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return folder
+
+
+def _store() -> dist.Store:
+    """Where ranks find each other, apart from what those before a restart of torchrun left there.
+
+    Its agent keeps one store over restarts (torch 2.11 and 2.13), in which new ranks would find the
+    addresses of dead ones. Only on a single node is the number of restarts the same for all ranks;
+    with several, TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 gives each start a store of its own.
+    """
+    store, _, _ = next(dist.rendezvous("env://"))
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE"):
+        store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    return store
 
 
 def _is_running(pid: str) -> bool:

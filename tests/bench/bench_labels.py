@@ -28,7 +28,7 @@ from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.products import Product, read_products, source_names
 from beautybert.cls.selection import SCHEMES, select
 from beautybert.cls.splits import split_products
-from beautybert.cls.table_files import TableFile
+from beautybert.table_files import TableFile
 
 BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0 + 1e-9)
 

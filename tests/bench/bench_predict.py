@@ -30,7 +30,7 @@ from beautybert import predict
 from beautybert.bert.model import BertForSequenceClassification
 from beautybert.cls import classifier, word_model
 from beautybert.cls.columns import find_columns
-from beautybert.cls.table_files import TableFile
+from beautybert.table_files import TableFile
 from beautybert.training import options
 
 # what is timed where predict calls it

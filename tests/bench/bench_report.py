@@ -45,7 +45,7 @@ from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.products import Product, read_products
 from beautybert.cls.selection import select
 from beautybert.cls.splits import split_products
-from beautybert.cls.table_files import TableFile
+from beautybert.table_files import TableFile
 from beautybert.training.optim import learning_rate, make_optimizer, set_learning_rate
 
 # the report's

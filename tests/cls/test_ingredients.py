@@ -20,7 +20,7 @@ from beautybert.cls import ingredients as reader
 from beautybert.cls.columns import find_columns, first_cell
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.spellings import normalize_key
-from beautybert.cls.table_files import TableFile
+from beautybert.table_files import TableFile
 from tests.conftest import ROOT, SAMPLE
 
 LISTS = [

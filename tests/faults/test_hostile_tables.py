@@ -17,8 +17,8 @@ from beautybert.cls.description import describe
 from beautybert.cls.labels import LABEL_TABLE, label_names, read_label_table, synonyms
 from beautybert.cls.products import read_products
 from beautybert.cls.splits import split_products
-from beautybert.cls.table_files import TableFile
 from beautybert.predict import PredictConfig
+from beautybert.table_files import TableFile
 from tests.cls.example_tables import labelled
 from tests.conftest import KINDS
 from tests.faults.mutations import Tally, damaged_bytes, damaged_json

@@ -4,27 +4,8 @@ import json
 import pytest
 
 from beautybert.mlm import corpus
-from beautybert.mlm.corpus import TEXT_FIELDS, Corpus, clean_text, document_text, read_chunks
+from beautybert.mlm.corpus import TEXT_FIELDS, Corpus, document_text
 from tests.conftest import product_texts
-
-
-@pytest.mark.parametrize(
-    "raw, clean",
-    [
-        ("A&nbsp;cr&egrave;me &amp; more", "A crème & more"),
-        ("twice &amp;lt;b&amp;gt;bold&amp;lt;/b&amp;gt;", "twice bold"),
-        ("under < 5 oz and > 3", "under < 5 oz and > 3"),
-        ("<p class='x'>one</p><br/>two<!-- no -->", "one two"),
-        ("<script>var a = '<b>';</script>kept<style>p {}</style>", "kept"),
-        ("  zero\u200bwidth \n\t folded\u00a0", "zero width folded"),
-        ("I <3 this", "I <3 this"),
-        ("SPF&#8203;50", "SPF 50"),
-        ("mois&shy;turizer", "moisturizer"),
-        ("a\x07b\u2028c", "a b c"),
-    ],
-)
-def test_a_clean_text_is_one_line_without_markup(raw, clean):
-    assert clean_text(raw) == clean
 
 
 @pytest.mark.parametrize(
@@ -41,10 +22,80 @@ def test_a_clean_text_is_one_line_without_markup(raw, clean):
         ({"title": "Rose Water", "description": []}, "Rose Water"),
         ({"title": None, "description": "One text"}, "One text"),
         ({"title": ""}, ""),
+        (
+            {"title": "Rose", "description": ["soft", None, ["pink", [7, True]]]},
+            "Rose. soft. pink. 7.",
+        ),
+        ({"title": 4711, "description": "cologne"}, "4711. cologne."),
+        ({"title": "Rose", "description": float("nan")}, "Rose"),
+        (
+            {"title": "Rose", "features": "['soft', \"it's \\\\ pink\"]"},
+            "Rose. soft. it's \\ pink.",
+        ),
+        ({"title": "Rose", "features": "['soft'\n 'pink', None]"}, "Rose. soft. pink."),
+        ({"title": "[New] Rose", "features": "[]"}, "[New] Rose"),
+        ({"title": "['New'] Rose"}, "['New'] Rose"),
     ],
 )
 def test_amazon_2018_and_2023_records_become_one_text(record, text):
     assert document_text(json.dumps(record).encode(), ".json", TEXT_FIELDS) == text
+
+
+@pytest.mark.parametrize("printed", [False, True])
+def test_details_are_text_but_for_codes_sizes_and_trade(printed):
+    details = {
+        "Item Form": "Cream",
+        "Scent: ": ["Rose", "Mint"],
+        "Is Discontinued By Manufacturer": "No",
+        "Package Dimensions": "5.2 x 2 inches; 4 Ounces",
+        "UPC": "123456789012",
+        "Date First Available": "May 1, 2019",
+        "Best Sellers Rank": {"Beauty": 12},
+        "Cruelty": True,
+    }
+    for value in (details, json.dumps(details), str(details))[printed:]:
+        row = json.dumps({"title": "Rose Cream", "details": value}).encode()
+        text = document_text(row, ".json", TEXT_FIELDS)
+        assert text == "Rose Cream. Item Form: Cream. Scent: Rose, Mint."
+
+
+@pytest.mark.parametrize(
+    "line, text",
+    [
+        ("{'title': 'Rose', 'description': \"It's soft\"}", "Rose. It's soft."),
+        ("{'title': 'Rose', 'price': nan, 'x': None}", "Rose"),
+        ("{'title': 'l\\xe8vres', 'related': {'also_bought': ['B1']}}", "lèvres"),
+    ],
+)
+def test_a_python_dict_is_a_record_as_in_amazon_2014(line, text):
+    assert document_text(line.encode(), ".json", TEXT_FIELDS) == text
+
+
+DEEP = "[" * 100_000
+MALFORMED = [
+    ('{"title": "a", "x": ' + DEEP + "]" * 100_000 + "}", "nested too deep"),
+    ("{'title': 'a', 'x': " + DEEP, "neither JSON nor a Python dict"),
+    ("{'title': " + "-" * 100_000 + "1}", "neither JSON nor a Python dict"),
+    ("{'title': " + "1+" * 100_000 + "1}", "neither JSON nor a Python dict"),
+    ("{'title': __import__('os').getcwd()}", "neither JSON nor a Python dict"),
+    ("{'title': [{}: 1]}", "neither JSON nor a Python dict"),
+    ("{'title': '" + "a" * (1 << 20) + "'}", "a Python value of over 1,048,576 characters"),
+    ('{"title": {"en": "Rose"}}', "'title' holds neither a text nor a list of texts"),
+    ("{'title': b'Rose'}", "'title' holds neither a text nor a list of texts"),
+    ("{'title': {'Rose'}}", "'title' holds neither a text nor a list of texts"),
+    ('{"title": "a\0b"}', "NUL characters"),
+]
+
+
+@pytest.mark.parametrize("line, problem", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_malformed_row_costs_no_other(tmp_path, line, problem):
+    with pytest.raises(ValueError, match=problem):
+        document_text(line.encode(), ".json", TEXT_FIELDS)
+    path = tmp_path / "x.json"
+    path.write_text(f'{line}\n{{"title": "Rose"}}\n')
+    corpus = Corpus((str(path),))
+    corpus.check_fields()
+    assert list(corpus.texts()) == ["Rose"]
 
 
 def test_every_format_gives_the_same_texts(tmp_path):
@@ -70,19 +121,6 @@ def test_texts_leave_out_malformed_rows_and_those_without_text(tmp_path):
     assert list(Corpus((str(path),)).texts()) == ["rose", "oil"]
 
 
-def test_chunks_are_numbered_bounded_and_complete(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus, "CHUNK_ROWS", 7)
-    texts = product_texts(30)
-    path = tmp_path / "x.txt"
-    path.write_text("\n".join(texts) + "\n")
-    chunks = list(read_chunks(path))
-    assert [len(chunk.rows) for chunk in chunks] == [7, 7, 7, 7, 2]
-    rows = [row.decode().strip() for chunk in chunks for row in chunk.rows]
-    assert rows == texts
-    assert [n for chunk in chunks for n in chunk.line_numbers] == list(range(1, 31))
-    assert chunks[-1].position == path.stat().st_size
-
-
 def test_fingerprint_changes_with_content_order_fields_and_cleaning(tmp_path, monkeypatch):
     for name, text in (("a.txt", "water"), ("b.txt", "oil")):
         (tmp_path / name).write_text(text)
@@ -105,7 +143,7 @@ def test_fingerprint_is_of_files_that_can_be_read(tmp_path):
         _ = Corpus((str(tmp_path / "missing.json"),)).fingerprint
 
 
-def test_fields_are_checked_in_the_first_record_of_each_file(tmp_path):
+def test_fields_are_checked_in_the_first_records_of_each_file(tmp_path):
     (tmp_path / "a.json").write_text('{"title": "x"}\n')
     (tmp_path / "b.csv").write_text("name,price\na,1\n")
     a, b = str(tmp_path / "a.json"), str(tmp_path / "b.csv")
@@ -113,3 +151,5 @@ def test_fields_are_checked_in_the_first_record_of_each_file(tmp_path):
     Corpus((a, b), ("title", "name")).check_fields()
     with pytest.raises(ValueError, match="b.csv has none of the text fields .*has name, price"):
         Corpus((a, b)).check_fields()
+    (tmp_path / "a.json").write_text('{"name": "x"}\n[1]\n{"title": "y"}\n')
+    Corpus((a,)).check_fields()

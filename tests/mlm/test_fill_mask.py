@@ -134,3 +134,17 @@ def test_the_file_holds_predictions_before_and_after(
     assert all(row["after"].startswith("glycerin 100%, ") for row in rows)
     assert [row["text"] for row in rows] == [prompt.text(tokenizer) for prompt in prompts]
     assert text.count("after:  glycerin 100%") == 5
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "[]", '{"before": 5}', '{"before": ["a"]}', "[" * 10**5]
+)
+def test_a_corrupt_file_costs_the_predictions_before_and_no_run(
+    tmp_path, cache, windows, tokenizer, glycerin_model, content
+):
+    prompts = choose_prompts(cache, windows, tokenizer, seed=0)
+    if content is not None:
+        (tmp_path / "fill_mask.json").write_text(content)
+    text = fill_mask.save_after(tmp_path, glycerin_model, prompts, tokenizer)
+    assert text.count("before: not known") == text.count("after:  glycerin 100%") == 5
+    assert len(json.loads((tmp_path / "fill_mask.json").read_text())["prompts"]) == 5

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from beautybert.bert import wordpiece
-from beautybert.mlm import corpus as corpus_module
-from beautybert.mlm import token_cache
+from beautybert.mlm import corpus_files, token_cache
 from beautybert.mlm.corpus import Corpus
 from beautybert.mlm.token_cache import TokenCache, first_occurrences
 from beautybert.training.distributed import Ranks
@@ -63,7 +62,13 @@ def test_every_row_is_counted(tmp_path, tokenizer):
         "var start = (new Date()).getTime();",
     )
     lines = [json.dumps({"title": title}) for title in titles]
-    lines += ['{"title": "rose"', "[1]", '{"title": 5}', json.dumps({"title": "rose ☃"}), ""]
+    lines += [
+        '{"title": "rose"',
+        "[1]",
+        '{"title": {"en": "x"}}',
+        json.dumps({"title": "rose ☃"}),
+        "",
+    ]
     (tmp_path / "x.json").write_text("\n".join(lines) + "\n")
     counts = build(tmp_path / "c", [tmp_path / "x.json"], tokenizer, max_bad_rows=0.5).counts
     assert (counts.rows, counts.bad, counts.empty, counts.duplicates) == (12, 3, 5, 1)
@@ -89,7 +94,7 @@ def test_processes_give_the_cache_of_one_and_duplicates_across_files_go(
     tmp_path, tokenizer, monkeypatch
 ):
     monkeypatch.setattr(token_cache, "POOL_BYTES", 0)
-    monkeypatch.setattr(corpus_module, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(corpus_files, "CHUNK_ROWS", 7)
     texts = product_texts(100)
     paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
     paths[0].write_text("\n".join(texts[:60]))
@@ -147,6 +152,62 @@ def test_a_cache_is_built_once_for_each_corpus_and_tokenizer(tmp_path, tokenizer
     assert len(list((tmp_path / "caches").iterdir())) == 3
 
 
+@pytest.mark.parametrize("name", ["tokens.npy", "offsets.npy", "meta.json", "checksums.json"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "missing"])
+def test_a_corrupt_cache_is_noticed_and_made_again(tmp_path, tokenizer, capsys, name, damage):
+    (tmp_path / "x.txt").write_text("\n".join(product_texts(20)))
+    cache = load([tmp_path / "x.txt"], tokenizer, tmp_path / "caches")
+    tokens, counts = cache.tokens.tolist(), cache.counts
+    [folder] = (tmp_path / "caches").iterdir()
+    content = (folder / name).read_bytes()
+    (folder / name).unlink()
+    if damage != "missing":
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        damaged = {"cut": content[:-2], "empty": b"", "flipped": flipped}[damage]
+        (folder / name).write_bytes(damaged)
+    capsys.readouterr()
+    again = load([tmp_path / "x.txt"], tokenizer, tmp_path / "caches")
+    assert (again.tokens.tolist(), again.counts) == (tokens, counts)
+    assert f"{folder} is corrupt (" in capsys.readouterr().out
+    assert list((tmp_path / "caches").iterdir()) == [folder]
+    load([tmp_path / "x.txt"], tokenizer, tmp_path / "caches")
+    assert "corrupt" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        "[]",
+        '{"counts": null}',
+        '{"counts": {"rows": "9"}}',
+        "5" * 5000,
+        "[" * 10**5,
+        json.dumps({"counts": dict.fromkeys(token_cache.COUNTED, 2) | {"bad_examples": []}}),
+    ],
+)
+def test_counts_that_are_not_those_of_the_tokens_are_one_line(tmp_path, tokenizer, meta):
+    (tmp_path / "x.txt").write_text("water\n")
+    cache = build(tmp_path / "c", [tmp_path / "x.txt"], tokenizer)
+    (tmp_path / "c" / "meta.json").write_text(meta)
+    with pytest.raises(ValueError, match="meta.json") as caught:
+        TokenCache(tmp_path / "c", cache.corpus)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_corrupt_vocabulary_is_learned_again(tmp_path, texts, capsys):
+    def learned():
+        corpus = Corpus((str(texts),))
+        return token_cache.load_or_learn_tokenizer(None, corpus, 150, str(tmp_path), ONE_RANK)
+
+    before = wordpiece.token_list(learned())
+    [folder] = tmp_path.iterdir()
+    content = (folder / "tokenizer.json").read_text().replace('"water"', '"wader"')
+    (folder / "tokenizer.json").write_text(content)
+    assert wordpiece.token_list(learned()) == before
+    assert "is corrupt (tokenizer.json is not what was written)" in capsys.readouterr().out
+
+
 def test_a_kept_cache_is_still_held_to_the_share_of_malformed_rows(tmp_path, tokenizer):
     (tmp_path / "x.txt").write_bytes(b"water\noil\n\xff\n")
     load([tmp_path / "x.txt"], tokenizer, tmp_path / "caches", max_bad_rows=0.5)
@@ -178,7 +239,7 @@ def test_the_tokenizer_is_that_of_the_folder_or_learned_and_kept(
         ("missing.json", None, "missing.json: no such file"),
         ("empty.txt", b"", "no text in .*empty.txt"),
         ("blank.json", b'{"title": ""}\n', "no text in .*0 documents"),
-        ("data.parquet", b"x", "known endings are .json, .jsonl, .txt and .csv"),
+        ("data.xlsx", b"x", "known endings are .json, .jsonl, .ndjson, .txt, .csv, .tsv and .par"),
         ("fake.json.gz", b"{}", "is named .gz but is no gzip file"),
         (
             "bad.json",
@@ -186,7 +247,7 @@ def test_the_tokenizer_is_that_of_the_folder_or_learned_and_kept(
             r"1 of 2 rows are malformed \(--max-bad-rows allows 1.00%\): .*bad.json, line 2: "
             "not JSON",
         ),
-        ("list.json", b'[{"title": "a"}]\n', "list.json, line 1: a JSON list, not an object"),
+        ("list.json", b'[["title"]]\n', "list.json, line 1: a JSON list, not an object"),
         ("latin.txt", "crème\n".encode("latin-1"), "latin.txt, line 1: not UTF-8 .byte 2 is 0xe8"),
         ("latin.csv", "text\ncrème\n".encode("latin-1"), "latin.csv, line 2: not UTF-8"),
         ("half.json", b'{"title": "rose \\ud83d"}\n', "half.json, line 1: half a character"),

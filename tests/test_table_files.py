@@ -8,10 +8,10 @@ from importlib.util import find_spec
 import pandas as pd
 import pytest
 
-from beautybert.cls import table_files
+from beautybert import table_files
 from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.ingredients import parse_ingredients
-from beautybert.cls.table_files import TableFile, table_name
+from beautybert.table_files import TableFile, table_name
 from tests.conftest import SAMPLE
 
 HEADER = ["label", "ingredients"]

@@ -19,9 +19,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import pandas as pd
+if TYPE_CHECKING:  # only parquet needs it, and it takes most of a second to import
+    import pandas as pd
 
 SEPARATORS = (",", ";", "\t")
 ENCODINGS = ("utf-8", "cp1252", "latin-1")  # the last one decodes anything
@@ -38,6 +39,7 @@ NOT_TEXT = {
     b"PAR1": "parquet under another ending than .parquet",
     b"\x1f\x8b": "gzip under another ending than .gz",
 }
+PARQUET_NEEDS = "parquet needs the package pyarrow: pip install pyarrow"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 END = "\0"  # a line behind the last one; text with NUL characters is refused before
 
@@ -102,8 +104,12 @@ class TableFile:
 
     def _header(self, separator: str) -> list[str]:
         """The first row that is not blank; empty if there is none."""
-        records = _csv_records(self.path, self.encoding, separator)
-        return next((cells for _, cells in records if not _is_blank(cells)), [])
+        records = self._csv_records(separator)
+        return next((cells for _, cells in records if not is_blank(cells)), [])
+
+    def _csv_records(self, separator: str) -> Iterator[tuple[int, list[str]]]:
+        with _opened_text(self.path, self.encoding, newline="") as lines:
+            yield from csv_records(self.path, lines, separator)
 
     def __iter__(self) -> Iterator[list[str]]:
         self.num_short = 0
@@ -120,9 +126,9 @@ class TableFile:
     def _csv_rows(self) -> Iterator[list[str]]:
         """The rows below the header, each with a cell for each column."""
         width = len(self.columns)
-        records = _csv_records(self.path, self.encoding, self.separator)
+        records = self._csv_records(self.separator)
         for _, cells in records:
-            if not _is_blank(cells):
+            if not is_blank(cells):
                 break  # the header
         for line, cells in records:
             if len(cells) == width:
@@ -134,7 +140,7 @@ class TableFile:
                         f"{width:,}; a cell with {shown(self.separator)} in it must be in quotes"
                     )
                 yield cells[:width]
-            elif width == 1 or not _is_blank(cells):
+            elif width == 1 or not is_blank(cells):
                 self.num_short += width > 1
                 yield cells + [""] * (width - len(cells))
 
@@ -239,28 +245,32 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
     yield decoder.decode(b"", final=True)
 
 
-def _csv_records(path: Path, encoding: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the number of its first line, the header's too.
+def csv_records(
+    path: Path, lines: Iterable[str], separator: str, max_cell: int = MAX_CELL
+) -> Iterator[tuple[int, list[str]]]:
+    """Each record of a CSV's lines with the number of its first line, the header's too.
 
-    ValueError for a quote that is never closed: it would hide the rest of the file.
+    ValueError for a quote that is never closed: it would hide the rest of the file. Also for a cell
+    of over `max_cell` characters.
     """
-    csv.field_size_limit(MAX_CELL)
-    with _opened_text(path, encoding, newline="") as file:
-        reader = csv.reader(chain(file, [END]), delimiter=separator)
-        line = 1
-        try:
-            for cells in reader:
-                if cells == [END]:
-                    return
-                if cells and cells[-1].endswith(END):
-                    raise ValueError(f"{path}, line {line}: a quote is opened and never closed")
-                yield line, cells
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+    csv.field_size_limit(max_cell)
+    reader = csv.reader(chain(lines, [END]), delimiter=separator)
+    line = 1
+    try:
+        for cells in reader:
+            if cells == [END]:
+                return
+            if cells and cells[-1].endswith(END):
+                raise ValueError(f"{path}, line {line}: a quote is opened and never closed")
+            yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        if "field limit" in str(error):
+            error = csv.Error(f"a cell of over {max_cell:,} characters; is a quote never closed?")
+        raise ValueError(f"{path}, line {line}: {error}") from None
 
 
-def _is_blank(cells: Sequence[str]) -> bool:
+def is_blank(cells: Sequence[str]) -> bool:
     """Whether a record is a line with nothing in it, not even a separator."""
     return not cells or (len(cells) == 1 and not cells[0].strip())
 
@@ -292,12 +302,12 @@ def _json_lines(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     try:
         return pd.read_parquet(path)
     except ImportError:
-        raise ValueError(
-            f"{path}: parquet needs the package pyarrow: pip install pyarrow"
-        ) from None
+        raise ValueError(f"{path}: {PARQUET_NEEDS}") from None
     except (ValueError, TypeError):
         raise ValueError(f"{path} is no readable parquet file") from None
 
@@ -312,6 +322,10 @@ def _cell_text(value: Any) -> str:
         if len(value) == 1 and isinstance(value, list) and isinstance(value[0], str):
             return _cell_text(value[0])
         return _cell_text(json.dumps(value, ensure_ascii=False, default=str)) if value else ""
+    if value is None or isinstance(value, bool):  # all that JSON has besides
+        return "" if value is None else str(value)
+    import pandas as pd
+
     return "" if pd.isna(value) else str(value)
 
 
