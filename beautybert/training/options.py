@@ -24,7 +24,7 @@ from beautybert import files
 
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 LARGEST_INT = 2**63 - 1  # what torch's seeds and JSON readers in other languages take
-PATHS = {"data", "label_table", "cache_dir", "init", "out", "model", "input", "output"}
+PATHS = {"data", "label_table", "cache_dir", "init", "out", "model", "input", "output", "runs"}
 LEFT_OUT = ("resume",)  # of run.json: it says how a run was started, not what it is
 
 
@@ -45,7 +45,7 @@ def option(
 
     gt, ge, lt, le: the range of a number: above, at least, below, at most. group: title in --help
     of this field and those after it. instead_of: the field that this flag overrides. positional: a
-    required argument instead of a flag.
+    required argument instead of a flag; of a tuple, one or more.
     """
     bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le}
     metadata = {
@@ -255,7 +255,10 @@ def _make_parser(config_class: type, description: str | None, hints: dict[str, A
         if field.metadata["group"]:
             group = parser.add_argument_group(field.metadata["group"])
         if field.metadata["positional"]:
-            parser.add_argument(field.name, help=field.metadata["help"])
+            keywords = {"help": field.metadata["help"]}
+            if typing.get_origin(hints[field.name]) is tuple:
+                keywords |= {"nargs": "+", "metavar": field.name.rstrip("s").upper()}
+            parser.add_argument(field.name, **keywords)
             continue
         target = group
         if field.name in shared:
