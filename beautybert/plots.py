@@ -26,6 +26,7 @@ from beautybert.training.plots import COLORS, as_count, as_percent, can_draw, co
 
 LINES, MARKERS = ("-", "--", ":"), ("o", "s", "^")  # when the colours are used up
 MOST_RUNS = len(LINES) * len(COLORS)
+MOST_NUMBERED = 4  # runs up to which accuracies are written at their points
 LONGEST = 40  # letters of a run's name
 
 
@@ -181,23 +182,23 @@ def plot_accuracies(out: Path, runs: Sequence[Run]) -> Path:
     """Draw the accuracies of classifiers on their test products, by input, into accuracy.png."""
     path = out / "accuracy.png"
     cases = list(dict.fromkeys(case for run in runs for case in run.accuracies))
-    room = 0.8 / sum(bool(run.accuracies) for run in runs)  # of a run between two inputs
-    left = -0.4
+    finished = [(run, _look(i)) for i, run in enumerate(runs) if run.accuracies]
+    room = 0.8 / len(finished)  # of a run, where an input has 1
     with picture(path) as figure:
-        axes = figure.add_subplot(title="accuracy on the test products, with 95 % intervals")
-        for i, run in enumerate(runs):
-            if not run.accuracies:
-                continue
-            color, _, marker = _look(i)
+        axes = figure.add_subplot(title="accuracy on each run's test products, with 95 % intervals")
+        for i, (run, (color, _, marker)) in enumerate(finished):
+            left = i * room - 0.4
             for case, (share, count, svc) in run.accuracies.items():
                 x = cases.index(case) + left
-                _plot_share(axes, x + 0.35 * room, share, count, color=color, fmt=marker)
+                places = [(share, x + 0.35 * room, 1, {"fmt": marker})]
                 if svc is not None:
-                    style = {"color": color, "fmt": "D", "mfc": "white", "alpha": 0.7}
-                    _plot_share(axes, x + 0.65 * room, svc, count, **style)
+                    places.append((svc, x + 0.65 * room, -1, {"fmt": "D", "mfc": "white"}))
+                for value, place, up, style in places:
+                    ends = _plot_share(axes, place, value, count, color=color, **style)
+                    if len(finished) <= MOST_NUMBERED:
+                        _write_share(axes, place, ends[up > 0], value, up)
             label = f"{run.name} ({run.num_labels} labels)"
             axes.plot([], [], marker, color=color, label=label)
-            left += room
         if any(accuracy.linear_svc for run in runs for accuracy in run.accuracies.values()):
             axes.plot([], [], "D", color="gray", mfc="white", label="LinearSVC beside it")
         axes.set_xticks(range(len(cases)), cases)
@@ -214,13 +215,19 @@ def _look(i: int) -> tuple[str, str, str]:
     return COLORS[place], LINES[cycle], MARKERS[cycle]
 
 
-def _plot_share(axes: Any, x: float, share: float, count: int, **style: Any) -> None:
-    """A share of `count` products as a point with its 95 % interval."""
+def _plot_share(axes: Any, x: float, share: float, count: int, **style: Any) -> tuple[float, float]:
+    """Draw a share of `count` products as a point with its 95 % interval, and return that."""
     low, high = wilson_interval(share, count)
     reach = [[max(share - low, 0)], [max(high - share, 0)]]  # 0 and 1 are ends, but for rounding
     axes.errorbar(x, share, reach, capsize=3, **style)
-    look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
-    axes.annotate(f"{share:.1%}", (x, high), (0, 4), **look)
+    return low, high
+
+
+def _write_share(axes: Any, x: float, y: float, share: float, up: int) -> None:
+    """Write a share in percent above (`up` is 1) or below (-1) a place."""
+    align = {1: "bottom", -1: "top"}[up]
+    style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": align}
+    axes.annotate(f"{100 * share:.1f}", (x, y), (0, 3 * up), fontsize=9, **style)
 
 
 if __name__ == "__main__":

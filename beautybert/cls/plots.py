@@ -150,7 +150,8 @@ def plot_classes(folder: Path, confusion: np.ndarray, scores: Mapping[str, Any])
             axes.bar(range(len(rows)), [row["f1"] for _, row in rows], color=BLUE)
             names = [f"{shortened(label)} ({row['support']:,})" for label, row in rows]
             tilted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-            axes.set_xticks(range(len(rows)), names, fontsize=8, **tilted)
+            size = 10 if len(rows) <= MOST_SHOWN else 8
+            axes.set_xticks(range(len(rows)), names, fontsize=size, **tilted)
             axes.axhline(scores["macro_f1"], color=RED, linestyle="--")
             axes.set(ylabel="F1", ylim=(0, 1), xlim=(-0.6, len(rows) - 0.4))
             axes.grid(False, axis="x")
@@ -193,7 +194,7 @@ def plot_reliability(folder: Path, outcomes: Sequence[tuple[float, bool]], error
             label="answers of a bin, with the 95 % interval",
         )
         top.set(ylabel="share that is right", ylim=(-0.02, 1.02))
-        top.legend(loc="upper left")
+        top.legend(loc="lower right")
         as_percent(top.yaxis)
         bars = bottom.bar((np.arange(BINS) + 0.5) / BINS, counts, 0.9 / BINS, color=BLUE)
         bottom.bar_label(bars, [f"{count:,}" if count else "" for count in counts], fontsize=9)
