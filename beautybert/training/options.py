@@ -24,7 +24,7 @@ from beautybert import files
 
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 LARGEST_INT = 2**63 - 1  # what torch's seeds and JSON readers in other languages take
-PATHS = {"data", "label_table", "cache_dir", "init", "out", "model", "input", "output", "runs"}
+PATHS = {"data", "label_table", "cache_dir", "init", "out", "model", "input", "output"}
 LEFT_OUT = ("resume",)  # of run.json: it says how a run was started, not what it is
 
 
@@ -45,7 +45,7 @@ def option(
 
     gt, ge, lt, le: the range of a number: above, at least, below, at most. group: title in --help
     of this field and those after it. instead_of: the field that this flag overrides. positional: a
-    required argument instead of a flag; of a tuple, one or more.
+    required argument instead of a flag.
     """
     bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le}
     metadata = {
@@ -255,10 +255,11 @@ def _make_parser(config_class: type, description: str | None, hints: dict[str, A
         if field.metadata["group"]:
             group = parser.add_argument_group(field.metadata["group"])
         if field.metadata["positional"]:
-            keywords = {"help": field.metadata["help"]}
-            if typing.get_origin(hints[field.name]) is tuple:
-                keywords |= {"nargs": "+", "metavar": field.name.rstrip("s").upper()}
-            parser.add_argument(field.name, **keywords)
+            is_list = typing.get_origin(hints[field.name]) is tuple
+            nargs, metavar = ("+", field.name.rstrip("s").upper()) if is_list else (None, None)
+            parser.add_argument(
+                field.name, nargs=nargs, metavar=metavar, help=field.metadata["help"]
+            )
             continue
         target = group
         if field.name in shared:
