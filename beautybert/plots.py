@@ -9,6 +9,7 @@ products by what is read, beside LinearSVC. It needs the `plots` extra (matplotl
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -68,12 +69,12 @@ def main(config: PlotsConfig) -> None:
         problems.append("--out FOLDER is missing: name one to make for the pictures")
     elif Path(config.out).exists():
         problems.append(f"--out {config.out} exists: name a new folder")
-    folders = {Path(run).resolve(): run for run in config.runs}
+    folders = list(dict.fromkeys(Path(os.path.realpath(run)) for run in config.runs))
     if len(folders) > MOST_RUNS:
         problems.append(f"{len(folders)} runs: a picture has colours for {MOST_RUNS}")
     options.raise_problems(problems)
     is_classifier = {(folder / "labels.json").exists() for folder in folders}
-    runs = [read_run(folder, _name(folder, folders)) for folder in folders]
+    runs = [read_run(folder, name) for folder, name in zip(folders, names(folders), strict=True)]
     if len(is_classifier) > 1:
         raise ValueError(
             "these are runs of train_mlm.py and of train_cls.py, whose losses are not of the same "
@@ -91,11 +92,13 @@ def main(config: PlotsConfig) -> None:
 # ---- what is in the folders --------------------------------------------------------------------
 
 
-def _name(folder: Path, folders: Mapping[Path, str]) -> str:
-    """What a run is called: its folder, or the path as given if another's is called the same."""
-    is_unique = [other.name for other in folders].count(folder.name) == 1
-    name = folder.name if is_unique else folders[folder]
-    return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
+def names(folders: Sequence[Path]) -> list[str]:
+    """What runs are called: by the last parts of their paths, as many as tell them apart."""
+    num_parts = 1
+    while len({folder.parts[-num_parts:] for folder in folders}) < len(folders):
+        num_parts += 1
+    found = ["/".join(folder.parts[-num_parts:]) for folder in folders]
+    return [name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}" for name in found]
 
 
 def read_run(folder: Path, name: str) -> Run:

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 from beautybert.cls.model_card import CASE_NAMES, wilson_interval
-from beautybert.training.plots import BLUE, COLORS, RED, as_count, as_percent, can_draw, picture
+from beautybert.training.plots import (
+    BLUE,
+    COLORS,
+    RED,
+    as_count,
+    as_percent,
+    can_draw,
+    picture,
+    shortened,
+)
 
 PICTURES = ("confusion.png", "families.png", "classes.png", "reliability.png", "coverage.png")
 MOST_SHOWN = 30  # labels or families of a picture of confusion
@@ -109,8 +118,8 @@ def _plot_counts(
         bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=30)
         bar.set_label(f"share of the {what}'s products")
         as_percent(bar.ax.yaxis)
-        columns = [*(shortened(names[i]) for i in shown), *extra]
-        rows = [f"{shortened(names[i])} ({support[i]:,})" for i in shown]
+        columns = [*(shortened(names[i], LONGEST) for i in shown), *extra]
+        rows = [f"{shortened(names[i], LONGEST)} ({support[i]:,})" for i in shown]
         tilted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(range(len(columns)), columns, fontsize=size + 1, **tilted)
         axes.set_yticks(range(len(rows)), rows, fontsize=size + 1)
@@ -121,11 +130,6 @@ def _plot_counts(
                 place = {"ha": "center", "va": "center"}
                 axes.text(column, row, f"{number}", color=color, fontsize=size, **place)
     return path
-
-
-def shortened(label: str) -> str:
-    """A label that fits on an axis."""
-    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
 
 
 def plot_classes(folder: Path, confusion: np.ndarray, scores: Mapping[str, Any]) -> Path:
@@ -148,7 +152,7 @@ def plot_classes(folder: Path, confusion: np.ndarray, scores: Mapping[str, Any])
             start, end = (len(shown) * k // num_rows for k in (row, row + 1))
             rows = shown[start:end]
             axes.bar(range(len(rows)), [row["f1"] for _, row in rows], color=BLUE)
-            names = [f"{shortened(label)} ({row['support']:,})" for label, row in rows]
+            names = [f"{shortened(label, LONGEST)} ({row['support']:,})" for label, row in rows]
             tilted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
             size = 10 if len(rows) <= MOST_SHOWN else 8
             axes.set_xticks(range(len(rows)), names, fontsize=size, **tilted)

@@ -20,6 +20,7 @@ INCHES, DPI = (12, 7), 100  # 1,200 x 700 pixels
 # Told apart by readers who see no red or no green (Okabe and Ito 2008, Color Universal Design).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BLUE, RED, GREEN = COLORS[:3]
+LONGEST = 50  # letters of a folder's name in a title
 STYLE: dict[str, Any] = {
     "font.size": 11,
     "axes.titlesize": 13,
@@ -70,6 +71,11 @@ def as_count(axis: Any) -> None:
     axis.set_major_formatter("{x:,.0f}" if most < 100_000 else EngFormatter(sep=""))
 
 
+def shortened(text: str, longest: int) -> str:
+    """A text that fits into a picture: at most so many letters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 # ---- one run -----------------------------------------------------------------------------------
 
 
@@ -90,14 +96,15 @@ def plot_losses(folder: Path) -> Path | None:
     path = folder / "loss.png"
     with picture(path) as figure:
         losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        title = f"{folder.resolve().name}: {train[-1]['step']:,} steps"
+        name = shortened(folder.resolve().name, LONGEST)
+        title = f"{name}: {train[-1]['step']:,} steps"
         losses.plot(*column(train, "loss"), label="training loss", color=BLUE, linewidth=1)
         losses.plot(*column(valid, "loss"), "o-", label="validation loss", color=RED)
         losses.set_ylabel("loss (nats a target)")
         steps, accuracies = column(valid, "accuracy")
         if steps:
             title = (
-                f"{folder.resolve().name}: validation loss {valid[-1]['loss']:.2f}, "
+                f"{name}: validation loss {valid[-1]['loss']:.2f}, "
                 f"accuracy {accuracies[-1]:.1%} after {steps[-1]:,} steps"
             )
             right = losses.twinx()
@@ -127,7 +134,8 @@ def plot_speed(folder: Path) -> Path | None:
     path = folder / "speed.png"
     with picture(path) as figure:
         top, bottom = figure.subplots(2, 1, sharex=True)
-        title = f"{folder.resolve().name}: {median(speeds):,.0f} tokens/s in the median"
+        name = shortened(folder.resolve().name, LONGEST)
+        title = f"{name}: {median(speeds):,.0f} tokens/s in the median"
         shares = column(train, "mfu")[1]
         if shares:
             title += f", {median(shares):.1%} of the GPUs' peak"
