@@ -258,7 +258,11 @@ def _make_parser(config_class: type, description: str | None, hints: dict[str, A
         if field.metadata["group"]:
             group = parser.add_argument_group(field.metadata["group"])
         if field.metadata["positional"]:
-            parser.add_argument(field.name, help=field.metadata["help"])
+            is_list = typing.get_origin(hints[field.name]) is tuple
+            nargs, metavar = ("+", field.name.rstrip("s").upper()) if is_list else (None, None)
+            parser.add_argument(
+                field.name, nargs=nargs, metavar=metavar, help=field.metadata["help"]
+            )
             continue
         target = group
         if field.name in shared:

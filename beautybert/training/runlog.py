@@ -28,7 +28,7 @@ from beautybert.training.checkpoints import list_checkpoints
 from beautybert.training.distributed import Ranks, at_end
 from beautybert.training.metrics_file import read_metrics, truncate_metrics
 from beautybert.training.options import changed_options
-from beautybert.training.plots import plot_losses
+from beautybert.training.plots import plot_losses, plot_speed
 from beautybert.training.precision import require_finite
 from beautybert.training.profiling import profiler
 
@@ -42,6 +42,7 @@ FORMATS = {
     "targets": ",",
 }
 TEST_SCORES = ("loss", "accuracy", "top3", "macro_f1", "ece")
+BOARD_SCORES = {"accuracy", "macro_f1", "f1"}  # by input, by label
 SAMPLE_FILES = ("meta_All_Beauty.json.gz", "cosmetics.csv", "sephora_website_dataset.csv")
 SAMPLE_NOTE = "trained on the generated sample in data/sample/: no product in it is real"
 LOCK = ".lock"
@@ -264,9 +265,14 @@ class RunLog:
         self.info(f"validation at step {metrics['step']:,}: {', '.join(shown)}")
 
     def test(self, step: int, metrics: dict[str, Any]) -> None:
-        """Write what is a number of the metrics on the test split."""
+        """Write the scores on the test split, to TensorBoard also those by input and by label."""
         numbers = {name: value for name, value in metrics.items() if name in TEST_SCORES}
         self.write(step, "test", **numbers)
+        if self.ranks.is_main and self.board:
+            for group in ("by_input", "per_class"):
+                for name, scores in metrics.get(group, {}).items():
+                    for score in BOARD_SCORES & scores.keys():
+                        self.board.add_scalar(f"test_{group}_{score}/{name}", scores[score], step)
 
     def write(self, step: int, split: str, **values: float) -> None:
         """Append a line to metrics.jsonl, and to TensorBoard."""
@@ -329,7 +335,7 @@ class RunLog:
         self.info(*lines if trained else ["not trained: what is new in the model is random"])
 
     def finish(self, data: Sequence[str], next_command: str) -> None:
-        """Close, draw the losses, and say what the run took and left.
+        """Close, draw the curves, and say what the run took and left.
 
         data: the files that it read. next_command: what to type now with a trained model.
         """
@@ -337,6 +343,7 @@ class RunLog:
         if not self.ranks.is_main:
             return
         picture = plot_losses(self.folder)
+        plot_speed(self.folder)
         if self.training_seconds:
             self.info(self._effort())
         left = f"model and logs are in {self.folder}, {_mib(self.folder)}"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from beautybert.training import hardware, runlog
+from beautybert.training import hardware, plots, runlog
 from beautybert.training.distributed import Ranks
 from beautybert.training.runlog import RunLog, every, truncate_metrics
 from tests.conftest import ROOT
@@ -172,6 +172,27 @@ def test_tensorboard_gets_every_number(tmp_path):
     assert [(event.step, event.value) for event in events.Scalars("train/lr")] == [(1, 0.5)]
 
 
+def test_tensorboard_gets_the_test_scores_by_input_and_by_label(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = open_log(tmp_path, tensorboard=True)
+    by_input = {"name": {"accuracy": 0.5, "macro_f1": 0.25, "products": 8, "coverage": []}}
+    per_class = {"Mist & Essence": {"f1": 0.75, "support": 4}}
+    log.test(7, {"loss": 1.0, "by_input": by_input, "per_class": per_class, "pool": {"name": {}}})
+    log.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    found = {}
+    for tag in events.Tags()["scalars"]:
+        found[tag] = [(event.step, event.value) for event in events.Scalars(tag)]
+    assert found == {
+        "test/loss": [(7, 1.0)],
+        "test_by_input_accuracy/name": [(7, 0.5)],
+        "test_by_input_macro_f1/name": [(7, 0.25)],
+        "test_per_class_f1/Mist & Essence": [(7, 0.75)],
+    }
+
+
 def test_the_end_draws_the_losses_and_knows_first_last_and_best(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     log = open_log(tmp_path, total_steps=2)
@@ -185,9 +206,13 @@ def test_the_end_draws_the_losses_and_knows_first_last_and_best(tmp_path, capsys
     (tmp_path / "metrics.jsonl").write_text("")
     assert "no validation loss" in log.validation_losses()
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_end_says_what_the_run_took_and_left_and_what_to_type(tmp_path, clock, capsys):
+def test_the_end_says_what_the_run_took_and_left_and_what_to_type(
+    tmp_path, clock, capsys, monkeypatch
+):
+    monkeypatch.setattr(plots, "can_draw", lambda: False)  # pictures weigh something too
     log = open_log(tmp_path, start_step=2, total_steps=4)
     log.start_clock(1000)
     for step in (3, 4):
