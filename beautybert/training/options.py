@@ -24,7 +24,7 @@ from beautybert import files
 
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 LARGEST_INT = 2**63 - 1  # what torch's seeds and JSON readers in other languages take
-PATHS = {"data", "label_table", "cache_dir", "init", "out", "model", "input", "output"}
+PATHS = {"data", "label_table", "cache_dir", "init", "out", "model", "input", "output", "files"}
 LEFT_OUT = ("resume",)  # of run.json: it says how a run was started, not what it is
 
 
@@ -60,8 +60,8 @@ def option(
 
 
 def flag(name: str) -> str:
-    """The command-line spelling of a field: batch_tokens -> --batch-tokens."""
-    return "--" + name.replace("_", "-")
+    """The command-line spelling of a field: batch_tokens -> --batch-tokens, as_ -> --as."""
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -258,7 +258,11 @@ def _make_parser(config_class: type, description: str | None, hints: dict[str, A
         if field.metadata["group"]:
             group = parser.add_argument_group(field.metadata["group"])
         if field.metadata["positional"]:
-            parser.add_argument(field.name, help=field.metadata["help"])
+            is_list = typing.get_origin(hints[field.name]) is tuple
+            nargs, metavar = ("+", field.name.rstrip("s").upper()) if is_list else (None, None)
+            parser.add_argument(
+                field.name, nargs=nargs, metavar=metavar, help=field.metadata["help"]
+            )
             continue
         target = group
         if field.name in shared:
