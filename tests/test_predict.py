@@ -1128,11 +1128,11 @@ def test_a_table_on_a_terminal_is_shown_without_what_it_acts_on(run, tmp_path, m
     assert "Velvet\\x1b[31m Drops" in shown and "one\\rtwo\\u202e" in shown
 
 
-def test_bytes_of_the_command_line_that_are_no_text_are_no_traceback(run):
+def test_bytes_of_the_command_line_that_are_no_text_are_no_traceback(run, monkeypatch, capsys):
     bad = os.fsdecode(b"\xff\xfe")
     for flags in (["--name", f"Velvet {bad}Drops"], ["--ingredients", f"Water, {bad}Retinol"]):
-        done = command(run.out, *flags, "--explain")
-        assert (done.returncode, done.stderr) == (0, "")
+        assert exit_code(monkeypatch, run.out, *flags, "--explain") == 0
+        assert capsys.readouterr().err == ""
 
 
 def test_ctrl_c_leaves_nothing_and_is_one_line(run, catalogue, tmp_path, monkeypatch, capsys):

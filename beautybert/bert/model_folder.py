@@ -6,7 +6,9 @@ Which files of it hold the weights, and what is in them, is pretrained.py's work
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from huggingface_hub import HfApi, snapshot_download
 
@@ -54,22 +56,39 @@ def resolve(name: str) -> Path | None:
 def _downloaded(name: str) -> Path:
     """The folder of a hub name, from the cache if the hub does not answer.
 
-    ValueError if neither has it. The hub is asked first with a time limit, since a download alone
-    tries for minutes.
+    ValueError if neither has it.
     """
-    try:
-        HfApi().model_info(name, timeout=HUB_SECONDS)
-    except Exception as error:  # a library boundary: network, authorisation, name
-        refusal: Exception | None = error
-    else:
-        refusal = None
+    refusal = _ask_hub(name)
     is_offline = refusal is not None
     try:
         folder = snapshot_download(name, allow_patterns=HUB_FILES, local_files_only=is_offline)
-    except Exception as error:  # likewise, and disk
+    except Exception as error:  # a library boundary: network, authorisation, name, disk
         said = files.reason(refusal or error)
         raise ValueError(f"--init {name}: no such folder here, and the hub says: {said}") from None
     return Path(folder)
+
+
+def _ask_hub(name: str) -> Exception | None:
+    """What keeps the hub from saying that it has a model; None if it does.
+
+    With a time limit, since a download alone tries for minutes; in a thread of its own, since the
+    look-up of an address knows no limit.
+    """
+    answers: SimpleQueue[Exception | None] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            HfApi().model_info(name, timeout=HUB_SECONDS)
+        except Exception as error:  # likewise
+            answers.put(error)
+        else:
+            answers.put(None)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answers.get(timeout=HUB_SECONDS + 1)
+    except Empty:
+        return TimeoutError(f"no answer in {HUB_SECONDS} seconds")
 
 
 def _transformer_folder(folder: Path) -> Path:

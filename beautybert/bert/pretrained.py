@@ -29,6 +29,7 @@ from beautybert.bert.model import (
 )
 from beautybert.bert.wordpiece import token_list
 
+INDEX = "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 CONVERT = (
     'python -c "from transformers import BertForMaskedLM as M; '
@@ -47,12 +48,18 @@ TIED_COPIES = {
 
 
 def read_config(folder: Path) -> BertConfig:
-    """config.json of a checkpoint folder. ValueError if it is absent, broken or not a BERT's."""
+    """config.json of a checkpoint folder.
+
+    ValueError if it is absent, broken, not a BERT's, or not of the size of the weights beside it.
+    """
     path = folder / "config.json"
     try:
-        return BertConfig.from_dict(files.read_json(path), str(path))
+        config = BertConfig.from_dict(files.read_json(path), str(path))
     except FileNotFoundError:
         raise ValueError(f"{folder} has no config.json") from None
+    if (folder / "model.safetensors").exists() or (folder / INDEX).exists():
+        check_shapes(folder, config)
+    return config
 
 
 def config_for(
@@ -146,17 +153,19 @@ def check_shapes(folder: Path, config: BertConfig) -> None:
             raise ValueError(f"{folder}: {name} has shape {found}, config.json asks for {shape}")
     top = f"bert.encoder.layer.{config.num_hidden_layers - 1}.output.dense.weight"
     found = shapes.get(top, ())
-    if found != (config.hidden_size, config.intermediate_size):
+    asked = (config.hidden_size, config.intermediate_size)
+    if found != asked:
+        others = first_few(list(shapes))
+        what = f"has shape {found}" if found else f"is missing (there are {others})"
         raise ValueError(
-            f"{folder}: {top} {f'has shape {found}' if found else 'is missing'}, config.json asks "
-            f"for {config.num_hidden_layers} layers of {config.hidden_size} and "
-            f"{config.intermediate_size}"
+            f"{folder}: {top} {what}; config.json asks for {config.num_hidden_layers} layers with "
+            f"{asked}"
         )
 
 
 def _open_weights(folder: Path, use: Callable[[Any], None]) -> None:
     """Open each weight file of a folder and `use` it; what is wrong becomes a ValueError."""
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     for path in _weight_files(folder, index):
         try:
             with safe_open(path, framework="pt") as file:

@@ -682,11 +682,11 @@ BAD_FIELDS = [
     ("id2label", {"0": "a", "1": "b", "2": "c", "3": "a "}, 'id2label 3 is "a" once more'),
     ("id2label", LABELS, f"id2label is a list of 4, {NO_OBJECT}"),
     ("id2label", None, "has no id2label"),
-    ("label_synonyms", [], f"label_synonyms is [[][]], {NO_OBJECT}"),
+    ("label_synonyms", [], f"label_synonyms is \\[\\], {NO_OBJECT}"),
     ("label_synonyms", {"a": 1}, 'label_synonyms has 1 for "a", must be a text'),
     ("families", "x", f'families is "x", {NO_OBJECT}'),
     ("families", {"cream": ["skin"]}, 'families has a list of 1 for "cream"'),
-    ("inputs", [], "inputs is [[][]], must be a list of name and ingredients at most"),
+    ("inputs", [], "inputs is \\[\\], must be a list of name and ingredients at most"),
     ("inputs", ["name", "brand"], "inputs is a list of 2, must be a list of name and ingredients"),
     ("inputs", ["name", "name"], "inputs is a list of 2"),
     ("inputs", "name", 'inputs is "name", must be a list'),
@@ -694,7 +694,7 @@ BAD_FIELDS = [
     ("reader_tables", 5, "reader_tables is 5, must be a text"),
     ("problem_type", ["x"], "problem_type is a list of 1"),
     ("head", 5, "head is 5, must be a text"),
-    ("pool", [], f"pool is [[][]], {NO_OBJECT}"),
+    ("pool", [], f"pool is \\[\\], {NO_OBJECT}"),
 ]
 
 
