@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from beautybert.cls.products import INPUTS, Product, texts
+from beautybert.files import printable
 
 WIDTH = 40  # characters of the longest bar
 SHOWN = 10  # examples
-LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # words; lower edges of the histogram of lengths
+LONGEST_LABEL = 60  # characters that are shown
 
 
 def describe(splits: Mapping[str, Sequence[Product]]) -> str:
@@ -22,22 +23,18 @@ def describe(splits: Mapping[str, Sequence[Product]]) -> str:
     lines = [f"{len(products):,} products; by label (training, validation, test):"]
     by_split = [Counter(product.label for product in members) for members in splits.values()]
     totals = Counter(product.label for product in products)
-    width = max(map(len, totals))
+    width = min(LONGEST_LABEL, max(map(len, totals)))
     largest = max(totals.values())
     for label, total in sorted(totals.items(), key=lambda item: (-item[1], item[0])):
         numbers = "".join(f"{counts[label]:>7,}" for counts in by_split)
-        lines.append(f"  {label:<{width}}{numbers}  {_bar(total, largest)}")
+        lines.append(f"  {label[:width]:<{width}}{numbers}  {_bar(total, largest)}")
     for part in INPUTS:
         lengths = [len(text.split()) for text in texts(products, [part])]
         if not lengths:
             continue
         mean = sum(lengths) / len(lengths)
         lines.append(f"{part}: {len(lengths):,} texts, {mean:.1f} words on average")
-        bins = Counter(max(edge for edge in LENGTHS if edge <= length) for length in lengths)
-        for edge in LENGTHS:
-            if bins[edge]:
-                bar = _bar(bins[edge], max(bins.values()))
-                lines.append(f"  from {edge:>3} words {bins[edge]:>7,}  {bar}")
+        lines += histogram(lengths, "words")
     lines.append("examples:")
     for i in range(min(SHOWN, len(products))):
         product = products[i * len(products) // min(SHOWN, len(products))]
@@ -46,7 +43,16 @@ def describe(splits: Mapping[str, Sequence[Product]]) -> str:
             text = getattr(product, part)
             if text:
                 lines.append(f"    {part}: {text[:80]}{' ...' if len(text) > 80 else ''}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
+
+
+def histogram(lengths: Iterable[int], unit: str) -> list[str]:
+    """How many of the lengths, each at least 1, there are from each power of two to the next."""
+    bins = Counter(1 << (length.bit_length() - 1) for length in lengths)
+    return [
+        f"  from {edge:>5,} {unit} {count:>9,}  {_bar(count, max(bins.values()))}"
+        for edge, count in sorted(bins.items())
+    ]
 
 
 def _bar(value: int, largest: int) -> str:

@@ -24,7 +24,7 @@ from beautybert import files
 
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 LARGEST_INT = 2**63 - 1  # what torch's seeds and JSON readers in other languages take
-PATHS = {"data", "label_table", "cache_dir", "init", "out", "model", "input", "output"}
+PATHS = {"data", "label_table", "cache_dir", "init", "out", "model", "input", "output", "files"}
 LEFT_OUT = ("resume",)  # of run.json: it says how a run was started, not what it is
 
 
@@ -60,8 +60,8 @@ def option(
 
 
 def flag(name: str) -> str:
-    """The command-line spelling of a field: batch_tokens -> --batch-tokens."""
-    return "--" + name.replace("_", "-")
+    """The command-line spelling of a field: batch_tokens -> --batch-tokens, as_ -> --as."""
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

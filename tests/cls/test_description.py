@@ -43,3 +43,10 @@ def test_parts_that_no_product_has_are_not_there_and_long_texts_are_cut():
     assert not any("name:" in line for line in lines)
     texts = [line for line in lines if line.startswith("    ingredients: ")]
     assert len(texts) == 4 and all(line.endswith(" ...") and len(line) < 110 for line in texts)
+
+
+def test_labels_are_cut_and_nothing_is_obeyed_by_a_terminal():
+    products = [product_of(i, "\x1b[31m" + "ab"[i % 2] * 900, "x\x07", "") for i in range(4)]
+    lines = describe({"train": products[:2], "valid": products[2:], "test": []}).splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert len(lines[1]) < 140 and lines[1].startswith("  \\x1b[31maaa")

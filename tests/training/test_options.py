@@ -65,6 +65,20 @@ def test_a_positional_option_is_required(capsys):
     assert "required: model" in capsys.readouterr().err
 
 
+def test_a_positional_option_may_take_several(capsys):
+    @dataclass(frozen=True)
+    class Positional:
+        files: tuple[str, ...] = option((), "data", positional=True)
+        as_: str | None = option(None, "kind", choices=("corpus", "products"))
+
+    assert parse(Positional, "test", ["a", "b", "--as", "corpus"]) == Positional(
+        ("a", "b"), "corpus"
+    )
+    with pytest.raises(SystemExit):
+        parse(Positional, "test", [])
+    assert "required: FILE" in capsys.readouterr().err
+
+
 def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
     """A shell leaves it after an = and in a file."""
     monkeypatch.setenv("HOME", str(tmp_path))
