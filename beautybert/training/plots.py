@@ -64,9 +64,10 @@ def as_percent(axis: Any) -> None:
 
 
 def as_count(axis: Any) -> None:
-    """Show the numbers on an axis with commas, large ones as 20k or 3M."""
+    """Show whole numbers alone on an axis, with commas, large ones as 20k or 3M."""
     from matplotlib.ticker import EngFormatter
 
+    axis.get_major_locator().set_params(integer=True)
     most = max(abs(end) for end in axis.get_view_interval())
     axis.set_major_formatter("{x:,.0f}" if most < 100_000 else EngFormatter(sep=""))
 

@@ -161,8 +161,10 @@ def test_of_many_labels_the_commonest_are_drawn_and_all_are_counted(tmp_path, dr
 
 def test_long_labels_leave_room_for_the_picture(tmp_path, drawn):
     plot_confusion(tmp_path, answered(np.eye(4, dtype=int)), [f"{i}" + "W" * 300 for i in range(4)])
-    figure = drawn["confusion.png"]
-    assert figure.axes[0].get_position().width > 0.5
+    axes = drawn["confusion.png"].axes[0]
+    assert all(tick.get_window_extent().x0 > 0 for tick in axes.yaxis.get_ticklabels())
+    assert all(tick.get_window_extent().y0 > 0 for tick in axes.xaxis.get_ticklabels())
+    assert axes.get_position().width > 0.5 and axes.get_position().height > 0.5
 
 
 def test_families_add_up_their_labels_and_a_label_without_one_is_its_own(tmp_path, drawn):

@@ -108,3 +108,4 @@ def test_counts_on_an_axis_are_short(tmp_path, last, shown):
         axes = figure.add_subplot(xlim=(0, last))
         plots.as_count(axes.xaxis)
         assert axes.xaxis.get_major_formatter()(last) == shown
+        assert all(tick % 1 == 0 for tick in axes.get_xticks())
