@@ -151,6 +151,7 @@ def test_what_the_hub_does_not_have_is_named(hub, tmp_path, name, message):
     assert last_line.startswith("ValueError: ") and message in last_line, done.stderr
 
 
+@pytest.mark.faults
 def test_a_hub_that_accepts_and_never_answers_is_given_up(tmp_path):
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
         started = time.monotonic()

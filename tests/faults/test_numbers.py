@@ -67,7 +67,7 @@ def check_weights_are_those_before(config, tmp_path, ranks=0):
     assert same_weights(saved[-1], short.out)
 
 
-@pytest.mark.parametrize("what", ["loss", "embedding"])
+@pytest.mark.parametrize("what", ["loss", pytest.param("embedding", marks=pytest.mark.faults)])
 def test_one_bad_number_is_named_with_its_step_and_micro_batch(config, tmp_path, what, monkeypatch):
     config = replace(config, schedule="constant")
     forward, calls = BertForMaskedLM.forward, []
