@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -183,8 +184,13 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def flush(path: Path | str) -> None:
-    """Force a file or folder that is written to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Force a file or folder that is written to the disk.
+
+    Windows does so for files alone, and only through what is open for writing.
+    """
+    if sys.platform == "win32" and Path(path).is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -329,10 +329,9 @@ def predict_table(
     is_hidden = not sys.stderr.isatty()
     with tqdm(total=catalogue.num_rows, unit="row", disable=is_hidden) as bar:
         for rows in catalogue.parts():
-            answers = answer_rows(catalogue, classifier, config, rows, score)
+            answers = answer_rows(catalogue, classifier, config, rows, score, bar)
             for row, added in zip(rows, answers, strict=True):
                 write(row, added)
-            bar.update(len(rows))
     score.num_short = table.num_short
     return score.text("label" in catalogue.indices)
 
@@ -353,8 +352,9 @@ def answer_rows(
     config: PredictConfig,
     rows: Sequence[Sequence[str]],
     score: Score,
+    bar: tqdm[Any],
 ) -> list[list[Any]]:
-    """What each row gains, in the order of `catalogue.added`; `score` counts it."""
+    """What each row gains, in the order of `catalogue.added`; `score` counts it, `bar` shows it."""
     is_header = [catalogue.table.is_header(row) for row in rows]
     cells = {role: [first_cell(row, i) for row in rows] for role, i in catalogue.indices.items()}
     labels = cells.pop("label", None)
@@ -375,6 +375,7 @@ def answer_rows(
             values.append(_explanation(classifier, cells, i, config.prior) if is_explained else "")
         added.append([*values, reason])
         label = labels[i] if labels and not is_header[i] else None
+        bar.update()  # here, as explaining a row takes longer than answering it
         score.count(answer, reason, label, {part: column[i] for part, column in cells.items()})
     return added
 

@@ -93,3 +93,21 @@ def test_a_write_that_fails_leaves_the_file_as_it_was_and_nothing_beside_it(
         files.write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
     assert [found.name for found in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_write_reaches_the_disk_where_only_files_open_for_writing_can_be_flushed(
+    tmp_path, monkeypatch
+):
+    fcntl = pytest.importorskip("fcntl", reason="tells how a file is open; Windows lacks it")
+    flushed = []
+
+    def fsync(descriptor):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(9, "Bad file descriptor")
+        flushed.append(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(files.sys, "platform", "win32")
+    files.write_text(tmp_path / "x.txt", "whole")
+    files.flush(tmp_path)
+    assert (tmp_path / "x.txt").read_text() == "whole" and len(flushed) == 1

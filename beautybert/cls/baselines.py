@@ -17,6 +17,7 @@ from torch import Tensor
 from beautybert.cls.batches import ClsBatches
 from beautybert.cls.pool import CASE_OF, CASES
 from beautybert.cls.products import INPUTS, Product
+from beautybert.training import progress
 
 CRITERIA = ("accuracy", "macro_f1")
 FEATURES = {"words": ("words",), "words and letters": ("words", "letters")}
@@ -117,7 +118,7 @@ def linear_svc(data: ClsBatches) -> LinearSvc:
         best = dict.fromkeys(CRITERIA, -1.0)
         chosen_models: dict[str, tuple[Any, Any]] = {}  # with the matrix of the test products
         result.chosen[case] = {}
-        for features, C, class_weight in choices:
+        for features, C, class_weight in progress.bar(choices, f"LinearSVC, {case}", unit="fit"):
             pairs = list(itertools.product(parts, FEATURES[features]))
             for pair in pairs:
                 if pair not in matrices:

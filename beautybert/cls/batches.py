@@ -27,10 +27,12 @@ from beautybert.bert.wordpiece import fingerprint, special_ids
 from beautybert.cls import splits
 from beautybert.cls.labels import label_list
 from beautybert.cls.products import INPUTS, Product, ProductCounts
+from beautybert.training import progress
 from beautybert.training.distributed import Ranks
 from beautybert.training.seeding import INGREDIENTS, ORDER, generator_of
 
 EVALUATION_BATCH = 32  # documents; fixed, so that neither flags nor ranks change a logit
+EVALUATIONS = {"valid": "validation", "test": "test"}  # what a bar calls them
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,8 @@ class ClsBatches:
                 documents.append((len(ids), INPUTS.index(part), index, ids))
         documents.sort(key=lambda document: document[:3])
         starts = range(0, len(documents), EVALUATION_BATCH)
-        for n in ranks.share(len(starts)):
+        mine = ranks.share(len(starts))
+        for n in progress.bar(mine, EVALUATIONS[split], unit="batch"):
             _, parts, indices, ids = zip(
                 *documents[starts[n] : starts[n] + EVALUATION_BATCH], strict=True
             )

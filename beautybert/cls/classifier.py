@@ -27,6 +27,7 @@ from beautybert.cls.pool import Pool
 from beautybert.cls.products import INPUTS
 from beautybert.cls.word_model import WordModel
 from beautybert.cls.words import tables_fingerprint
+from beautybert.training import progress
 from beautybert.training.checkpoints import file_checksum
 
 BATCH = 32  # documents of one forward pass
@@ -305,7 +306,8 @@ class Classifier:
             rows = list(rows_of.values())
             documents, _ = encode_documents(list(rows_of), self.tokenizer, self.max_length)
             by_length = sorted(range(len(rows)), key=lambda n: len(documents[n]))
-            for start in range(0, len(by_length), BATCH):
+            starts = range(0, len(by_length), BATCH)
+            for start in progress.bar(starts, f"{part}: documents", unit="batch"):
                 batch = by_length[start : start + BATCH]
                 packed = pack_documents([documents[n] for n in batch]).to(device)
                 found = self.model(*packed).double().cpu()

@@ -17,6 +17,7 @@ from beautybert.cls.ingredients import Ingredients, parse_ingredients
 from beautybert.cls.names import SAYS_NOTHING, clean_label, clean_name, name_key, printed_list
 from beautybert.cls.spellings import normalize_key
 from beautybert.table_files import TableFile, encoding_note, listed, table_name
+from beautybert.training import progress
 
 INPUTS = ("name", "ingredients")  # what a model can read of a product, in the order of documents
 SPLITS = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -188,7 +189,8 @@ def _read_table(
     read = []
     dropped: Counter = Counter()
     num_rows = 0
-    for row, cells in enumerate(table):
+    bar = progress.bar(table, f"reading {source}", total=sum(1 for _ in table), unit="row")
+    for row, cells in enumerate(bar):
         num_rows += 1
         if table.is_header(cells):
             dropped["header again"] += 1

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from beautybert import files
 from beautybert.cls.products import INPUTS
+from beautybert.training import progress
 
 WORD = re.compile(r"\w\w+")
 FILES = ("words.json", "words.safetensors")
@@ -85,14 +86,18 @@ def fit(texts: Sequence[str], label_ids: Tensor, num_labels: int) -> WordModel:
         [weight, bias], max_iter=ITERATIONS, history_size=10, line_search_fn="strong_wolfe"
     )
 
+    bar = progress.bar(what="linear model over words", total=ITERATIONS)
+
     def closure() -> Tensor:
+        bar.update()
         optimizer.zero_grad()
         loss = F.cross_entropy(_logits(rows, weight, bias), label_ids, reduction="sum")
         loss = loss + RIDGE / 2 * weight.square().sum()
         loss.backward()
         return loss
 
-    optimizer.step(closure)
+    with bar:
+        optimizer.step(closure)
     return WordModel(feature_ids, idf, weight.detach(), bias.detach())
 
 

@@ -24,6 +24,7 @@ from beautybert.bert.token_units import Vocabulary, unit_indices
 from beautybert.bert.wordpiece import fingerprint, special_ids
 from beautybert.mlm.masking import IGNORED, mask_tokens
 from beautybert.mlm.token_cache import TokenCache
+from beautybert.training import progress
 from beautybert.training.distributed import Ranks
 from beautybert.training.seeding import MASK, ORDER, SPLIT, VALIDATION, generator_of
 
@@ -155,7 +156,8 @@ class MlmBatches:
         windows = np.arange(len(self.valid_windows))
         budget = max(VALIDATION_TOKENS, self.max_length)
         packed = pack(self.valid_windows.lengths, windows, budget)
-        for i in ranks.share(len(packed)):
+        mine = ranks.share(len(packed))
+        for i in progress.bar(mine, "validation", unit="batch"):
             rng = generator_of(self.seed, VALIDATION, i)
             yield self._masked(self.valid_windows, packed[i], VALIDATION_MASK_PROB, "token", rng)
 

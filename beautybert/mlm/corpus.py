@@ -20,6 +20,7 @@ from typing import Any
 
 from beautybert.mlm.corpus_files import HAS_NUL, MAX_ROW_BYTES, file_kind, read_chunks
 from beautybert.mlm.markup import clean_text
+from beautybert.training import progress
 
 CLEANING_VERSION = 4  # part of the cache's key; raise it when a file would give other documents
 # Amazon's fields of 2018 and 2023, and what a .csv may call its text
@@ -63,16 +64,21 @@ class Corpus:
 
         Malformed rows are skipped (token_cache.py counts them).
         """
-        for path in self.paths:
-            kind = file_kind(Path(path))
-            for chunk in read_chunks(path):
-                for row in chunk.rows:
-                    try:
-                        text = document_text(row, kind, self.text_fields)
-                    except ValueError:
-                        continue
-                    if text:
-                        yield text
+        sizes = self.file_sizes()
+        with progress.bar(what="reading texts", total=sum(sizes.values()), unit="B") as bar:
+            before = 0  # bytes of the files before this one
+            for path in self.paths:
+                kind = file_kind(Path(path))
+                for chunk in read_chunks(path):
+                    for row in chunk.rows:
+                        try:
+                            text = document_text(row, kind, self.text_fields)
+                        except ValueError:
+                            continue
+                        if text:
+                            yield text
+                    bar.update(before + chunk.position - bar.n)
+                before += sizes[path]
 
     def check_fields(self) -> None:
         """ValueError if none of a file's first records has one of the text fields.

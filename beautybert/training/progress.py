@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,12 +16,11 @@ def bar(
     what: str = "",
     total: float | None = None,
     unit: str = "it",
-    hidden: bool = False,
 ) -> tqdm[Any]:
     """A bar around `items`, or one of `total` units to be updated; it is gone when it is done.
 
-    unit: what is counted; "B" for bytes. hidden: where another rank shows it. Nothing is shown if
-    stderr is no terminal.
+    unit: what is counted; "B" for bytes. Nothing is shown if stderr is no terminal, and by ranks
+    other than 0.
     """
     return tqdm(
         items,
@@ -28,7 +28,7 @@ def bar(
         total=total,
         unit=unit,
         unit_scale=unit == "B",
-        disable=True if hidden else None,
+        disable=os.environ.get("RANK", "0") != "0" or None,
         leave=False,
         delay=DELAY,
         dynamic_ncols=True,
