@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import platform
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ BOARD_SCORES = {"accuracy", "macro_f1", "f1"}  # by input, by label
 SAMPLE_FILES = ("meta_All_Beauty.json.gz", "cosmetics.csv", "sephora_website_dataset.csv")
 SAMPLE_NOTE = "trained on the generated sample in data/sample/: no product in it is real"
 LOCK = ".lock"
-AT_START = (LOCK, "metrics.jsonl")  # what a start writes before run.json
+AT_START = (LOCK, "metrics.jsonl", "tensorboard")  # what a start writes before run.json
 LIBRARIES = ("beautybert", "torch", "tokenizers", "safetensors", "numpy", "pandas")
 
 
@@ -62,7 +63,8 @@ def check_folder(folder: Path, resume: bool, ranks: Ranks) -> None:
         raise ValueError(f"--out {folder} is a file: name a folder")
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     is_started = LOCK in names  # the folder is one of ours
-    names = {name for name in names if name not in AT_START and not name.endswith(".tmp")}
+    if is_started:
+        names = {name for name in names if name not in AT_START and not name.endswith(".tmp")}
     if names and not resume:
         raise ValueError(
             f"--out {folder} is not empty: choose another, or continue that run with --resume"
@@ -72,15 +74,22 @@ def check_folder(folder: Path, resume: bool, ranks: Ranks) -> None:
         raise ValueError(f"--resume: {folder} is not empty and no run folder (it has no run.json)")
     folder.mkdir(parents=True, exist_ok=True)
     lock(folder / LOCK)
+    for left in (*folder.glob("*.tmp"), *folder.glob("checkpoints/*.tmp")):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink()  # of a process that was killed while it wrote
 
 
-def resumed(folder: Path, resume: bool) -> Path | None:
-    """The run folder, if a resume finds a tokenizer of an earlier start in it; else None."""
-    path = folder / "tokenizer.json"
-    if not resume or not path.is_file():
+def resumed(folder: Path, resume: bool, read: Callable[[Path], object]) -> Path | None:
+    """The run folder, if a resume finds a tokenizer of an earlier start in it; else None.
+
+    read: reads the tokenizer of a folder; if it raises ValueError, there is none.
+    """
+    if not resume or not (folder / "tokenizer.json").is_file():
         return None
     try:
-        files.read_json(path)
+        read(folder)
     except ValueError as error:
         print(f"warning: {error}; the tokenizer is made again", file=sys.stderr)
         return None
@@ -107,8 +116,13 @@ def lock(path: Path) -> None:
 
 
 def _unlock(path: Path) -> None:
-    """Remove the lock, and its folder if nothing else is in it."""
-    path.unlink(missing_ok=True)
+    """Remove the lock, and its folder if nothing else is in it.
+
+    It stays where a start has left something but no run.json: it says that the folder is ours.
+    """
+    names = {found.name for found in path.parent.iterdir()} - {LOCK}
+    if not names or "run.json" in names:
+        path.unlink(missing_ok=True)
     _locks.pop(path).close()
     with suppress(OSError):
         path.parent.rmdir()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from beautybert.training import hardware, plots, runlog
-from beautybert.training.distributed import Ranks
+from beautybert.training.distributed import Ranks, entry_point
 from beautybert.training.runlog import RunLog, every, truncate_metrics
 from tests.conftest import ROOT
 
@@ -315,6 +315,33 @@ def test_a_folder_of_a_start_that_was_killed_early_counts_as_empty(tmp_path):
     runlog.check_folder(tmp_path, True, MAIN)
 
 
+def test_the_curves_of_another_run_are_not_taken_for_those_of_a_start_that_was_killed(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("{}")
+    with pytest.raises(ValueError, match="is not empty: choose another"):
+        runlog.check_folder(tmp_path, False, MAIN)
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path):
+    (tmp_path / "checkpoints" / "step-00000005.tmp").mkdir(parents=True)
+    for name in ("run.json", "run.json.9.tmp", "checkpoints/step-00000005.tmp/model.safetensors"):
+        (tmp_path / name).write_text("")
+    runlog.check_folder(tmp_path, True, MAIN)
+    assert not [path for path in tmp_path.rglob("*") if ".tmp" in path.name]
+
+
+def test_a_start_that_failed_before_run_json_may_be_tried_again(tmp_path):
+    @entry_point("")
+    def main(config):
+        runlog.check_folder(tmp_path / "run", False, MAIN)
+        (tmp_path / "run" / "tensorboard").mkdir(exist_ok=True)
+        (tmp_path / "run" / "metrics.jsonl").write_text("")
+        raise OSError("No space left on device")
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space"):
+            main(None)
+
+
 def test_a_run_folder_is_locked_for_one_process_until_it_ends(tmp_path):
     code = (
         "import sys; from pathlib import Path\n"
@@ -336,15 +363,18 @@ def test_a_run_folder_is_locked_for_one_process_until_it_ends(tmp_path):
 
 
 def test_a_corrupt_tokenizer_of_an_earlier_start_is_made_again(tmp_path, capsys):
-    assert runlog.resumed(tmp_path, True) is None
+    def read(folder):
+        if (folder / "tokenizer.json").read_text() != "good":
+            raise ValueError("tokenizer.json is bad")
+
+    assert runlog.resumed(tmp_path, True, read) is None
     path = tmp_path / "tokenizer.json"
-    path.write_text("{}")
-    assert runlog.resumed(tmp_path, True) == tmp_path
-    assert runlog.resumed(tmp_path, False) is None
-    for content in ("", "{", "[]"):
-        path.write_text(content)
-        assert runlog.resumed(tmp_path, True) is None
-        assert "tokenizer.json is" in capsys.readouterr().err
+    path.write_text("good")
+    assert runlog.resumed(tmp_path, True, read) == tmp_path
+    assert runlog.resumed(tmp_path, False, read) is None
+    path.write_text("")
+    assert runlog.resumed(tmp_path, True, read) is None
+    assert "tokenizer.json is bad; the tokenizer is made" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["", "{", "5", "[]", "{}", '{"config": 5}', "[" * 100_000])
