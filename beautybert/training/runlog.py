@@ -364,7 +364,10 @@ class RunLog:
         checkpoints = self.folder / "checkpoints"
         if checkpoints.exists():
             left += f" ({_mib(checkpoints)} of it in checkpoints/, which may go)"
-        self.info(left + (f", the losses in {picture}" if picture else ""))
+        if picture:
+            num_others = len(list(self.folder.glob("*.png"))) - 1
+            left += f", the losses in {picture}, {num_others} more beside it"
+        self.info(left)
         if self.trained:
             if is_sample(data):
                 self.info(SAMPLE_NOTE)

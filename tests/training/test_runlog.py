@@ -202,7 +202,8 @@ def test_the_end_draws_the_losses_and_knows_first_last_and_best(tmp_path, capsys
     log.finish(["products.json"], "a command")
     expected = "validation loss: 3.0000 at the start, 2.0000 at the end, 1.0000 at best; 50.0% of"
     assert log.validation_losses().startswith(expected)
-    assert f"the losses in {tmp_path / 'loss.png'}" in capsys.readouterr().out
+    told = f"the losses in {tmp_path / 'loss.png'}, 1 more beside it"
+    assert told in capsys.readouterr().out
     (tmp_path / "metrics.jsonl").write_text("")
     assert "no validation loss" in log.validation_losses()
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
