@@ -373,6 +373,7 @@ def test_a_corrupt_tokenizer_of_an_earlier_start_is_made_again(tmp_path, capsys)
     path.write_text("good")
     assert runlog.resumed(tmp_path, True, read) == tmp_path
     assert runlog.resumed(tmp_path, False, read) is None
+    assert runlog.resumed(tmp_path / "new", True, read) is None
     path.write_text("")
     assert runlog.resumed(tmp_path, True, read) is None
     assert "tokenizer.json is bad; the tokenizer is made" in capsys.readouterr().err
@@ -422,13 +423,6 @@ def test_the_profiler_runs_on_rank_0_alone(tmp_path, monkeypatch):
     for ranks in (MAIN, OTHER):
         open_log(tmp_path, ranks=ranks).profiler(True)
     assert asked == [True, False]
-
-
-def test_only_a_resume_takes_the_tokenizer_of_an_earlier_start(tmp_path):
-    (tmp_path / "tokenizer.json").write_text("{}")
-    assert runlog.resumed(tmp_path, resume=True) == tmp_path
-    assert runlog.resumed(tmp_path, resume=False) is None
-    assert runlog.resumed(tmp_path / "new", resume=True) is None
 
 
 @pytest.mark.parametrize(
