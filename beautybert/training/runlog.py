@@ -118,10 +118,10 @@ def lock(path: Path) -> None:
 def _unlock(path: Path) -> None:
     """Remove the lock, and its folder if nothing else is in it.
 
-    It stays where a start has left something but no run.json: it says that the folder is ours.
+    It stays beside what a start that failed has left: it says that the folder is ours.
     """
     names = {found.name for found in path.parent.iterdir()} - {LOCK}
-    if not names or "run.json" in names:
+    if not names or names - set(AT_START):
         path.unlink(missing_ok=True)
     _locks.pop(path).close()
     with suppress(OSError):
