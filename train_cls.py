@@ -138,7 +138,7 @@ class Progress:
     step: int = 0
     tokens: int = 0
     valid: dict = field(default_factory=dict)  # the last evaluation
-    best: dict = field(default_factory=dict)  # step, value and checksum of the best weights
+    best: dict = field(default_factory=dict)  # step and value of the best weights
 
 
 @distributed.entry_point(oom_hint="lower --micro-batch-size")
@@ -198,11 +198,10 @@ def main(config: ClsConfig) -> dict:
     progress = Progress()
     signature = {"model": model.config.to_dict(), **data.signature}
     signature |= {key: getattr(config, key) for key in ("head", "split", "split_seed", "select_by")}
-    saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks)
+    best = out / "model.safetensors"
+    saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks, best)
     if config.resume:
         progress = saver.resume(progress, total_steps)
-    if progress.best and not finetuning.is_exported(out, progress.best, ranks.print0):
-        progress.best = {}  # better weights took its place; this run will come to them again
 
     # ==== run folder ==========================================================================
     log = runlog.RunLog(out, progress.step, total_steps, config.tensorboard, ranks)
@@ -213,7 +212,7 @@ def main(config: ClsConfig) -> dict:
     ddp_model = DDP(model, gradient_as_bucket_view=True) if ranks.world_size > 1 else model
 
     # ==== loop ================================================================================
-    if not progress.valid or (progress.step >= total_steps and not progress.best):
+    if not progress.valid:
         progress.valid = evaluate(model, data, ranks, progress.step)
         log.validation(progress.valid)
         keep_best(progress, config.select_by, answering, out, ranks)
@@ -342,7 +341,7 @@ def keep_best(
         return
     progress.best = {"step": progress.valid["step"], "value": value}
     if ranks.is_main:
-        progress.best["checksum"] = answering.save(out)
+        answering.save(out)
     ranks.barrier()  # at the end every rank reads what rank 0 has written
 
 

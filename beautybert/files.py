@@ -163,7 +163,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """A path to write a file at, which takes the place of `path` when all is written.
 
     So it is there completely or not at all, whenever the machine stops; nothing is left of a write
-    that fails.
+    that fails. An OSError names the file.
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -171,10 +171,17 @@ def replacing(path: Path | str) -> Iterator[Path]:
         yield temporary
         flush(temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
+        name_file(error, path)
         raise
+
+
+def name_file(error: BaseException, path: Path | str) -> None:
+    """Have an OSError name the file that it came of, as it does not where a write failed."""
+    if isinstance(error, OSError) and error.errno and error.filename is None:
+        error.filename = str(path)
 
 
 def write_text(path: Path | str, text: str) -> None:

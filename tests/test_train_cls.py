@@ -884,9 +884,8 @@ def test_a_resume_that_would_be_another_run_is_refused_by_name(cls_config, tmp_p
     assert contents(cls_config.out) == before, "a refused resume must leave the run as it was"
 
 
-def test_a_resume_after_better_weights_took_the_place_of_the_best_judges_its_own(
-    cls_config, monkeypatch
-):
+@pytest.mark.parametrize("exported", ["better", "lost", "damaged"])
+def test_a_resume_has_the_best_weights_of_its_checkpoint(cls_config, monkeypatch, exported):
     """Checkpoint at 4 with the best of 4; the branch that is abandoned exports at 6.
 
     The run that goes on differently must not claim those weights.
@@ -895,6 +894,7 @@ def test_a_resume_after_better_weights_took_the_place_of_the_best_judges_its_own
         cls_config,
         max_steps=12,
         save_interval=4,
+        keep=9,
         eval_interval=2,
         schedule="constant",
         select_by="accuracy",
@@ -904,11 +904,14 @@ def test_a_resume_after_better_weights_took_the_place_of_the_best_judges_its_own
     give_scores(monkeypatch, "accuracy", *abandoned, *resumed)
     with crash_at(7):
         train_cls.main(config)
+    path = Path(config.out) / "model.safetensors"
+    if exported == "lost":
+        path.unlink()
+    elif exported == "damaged":
+        path.write_bytes(path.read_bytes()[:-1])
     report = train_cls.main(replace(config, resume=True, lr=5e-4))
-    assert report["best"]["step"] == 8
-    assert report["best"]["value"] == 0.25
-    last = Path(config.out) / "checkpoints" / "step-00000012"
-    assert not same_weights(config.out, last)
+    assert report["best"] == {"step": 4, "value": 0.3}
+    assert same_weights(config.out, Path(config.out) / "checkpoints" / "step-00000004")
 
 
 def test_a_prolonged_run_is_judged_once(cls_config):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,15 +34,29 @@ def output_file(path: str | None, encoding: str = "utf-8") -> Iterator[TextIO]:
             sys.stdout.reconfigure(errors="strict")  # a table with other letters is another table
         yield sys.stdout
         return
-    temporary = Path(f"{path}.{os.getpid()}.tmp")
-    file = open(temporary, "x", newline="", encoding=encoding)  # noqa: SIM115  (nobody else's)
+    with (
+        _sigterm_as_exit(),
+        files.replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding=encoding) as file,
+    ):
+        yield file
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """A SIGTERM in this block leaves it as Ctrl-C does, so that what is half written goes."""
+
+    def leave(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # who alone may say so
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
     try:
-        with file:
-            yield file
-        files.flush(temporary)
-        os.replace(temporary, path)
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Terminal(io.StringIO):

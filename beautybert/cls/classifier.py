@@ -28,7 +28,6 @@ from beautybert.cls.products import INPUTS
 from beautybert.cls.word_model import WordModel
 from beautybert.cls.words import tables_fingerprint
 from beautybert.training import progress
-from beautybert.training.checkpoints import file_checksum
 
 BATCH = 32  # documents of one forward pass
 PRIORS = ("data", "balanced")
@@ -164,8 +163,8 @@ class Classifier:
             source=str(folder),
         )
 
-    def save(self, folder: Path) -> str:
-        """Write all but the tokenizer so that `load` opens it; returns the checksum of the weights.
+    def save(self, folder: Path) -> None:
+        """Write all but the tokenizer so that `load` opens it.
 
         config.json says beyond its encoder what it classifies. `architectures` is what transformers
         makes of the folder: with another head than the pooler, the encoder alone.
@@ -188,7 +187,6 @@ class Classifier:
         folder.mkdir(parents=True, exist_ok=True)
         word_model.write(folder, self.word_models)  # before the pool that has terms for them
         pretrained.save(folder, self.model, fields)
-        return file_checksum(folder / "model.safetensors")
 
     # ---- answers -------------------------------------------------------------------------------
 

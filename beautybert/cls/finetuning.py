@@ -5,16 +5,14 @@ What a finished classifier is, and its files, are in classifier.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from beautybert.bert import pretrained
 from beautybert.bert.model import BertConfig, BertForSequenceClassification
 from beautybert.bert.pretrained import first_few
 from beautybert.cls import metadata
-from beautybert.training.checkpoints import file_checksum
 
 
 def start(
@@ -64,18 +62,6 @@ def _check_same_task(checkpoint: Path, labels: Sequence[str], head: str) -> None
             f"{checkpoint} holds a classifier with the head {found.head}, not {head}; give --head "
             f"{found.head}, or start from the model that it was trained from"
         )
-
-
-def is_exported(folder: Path, best: Mapping[str, Any], print0: Callable[[str], None]) -> bool:
-    """Whether model.safetensors is the best model so far; if it is another, that is said."""
-    path = folder / "model.safetensors"
-    if path.is_file() and file_checksum(path) == best["checksum"]:
-        return True
-    print0(
-        f"{path} does not hold the best weights, of step {best['step']}: either better ones took "
-        "their place, which the run will come to again, or they are lost and later ones are taken"
-    )
-    return False
 
 
 @dataclass(frozen=True)

@@ -188,8 +188,9 @@ def _json_rows(path: Path, pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes
     first, second = [*begin, b"", b""][:2]
     if first.startswith(b"["):
         return _json_records(path, pieces, in_array=True)
-    is_open = first.startswith(b"{") and not first.rstrip().endswith((b"}", b"},"))
-    if is_open and first.endswith(b"\n") and second and not second.startswith((b"{", b"[")):
+    opening = first.rstrip()
+    is_open = opening == b"{" or (opening.startswith(b"{") and opening.endswith(b","))
+    if is_open and first.endswith(b"\n") and second.startswith(b'"'):
         return _json_records(path, pieces, in_array=False)
     return _lines(pieces)
 

@@ -81,9 +81,12 @@ def check(folder: Path) -> None:
 
 
 def checksums_of(folder: Path) -> dict[str, str]:
-    """The checksum of each file in a folder but for the list of them."""
+    """The checksum of each file in a folder but for the list of them.
+
+    Hidden files are the system's: what a desktop or NFS leaves there.
+    """
     paths = [path for path in folder.iterdir() if path.name != CHECKSUMS]
-    return {path.name: checksum(path) for path in sorted(paths)}
+    return {path.name: checksum(path) for path in sorted(paths) if path.name[0] != "."}
 
 
 def checksum(path: Path) -> str:

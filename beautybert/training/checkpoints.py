@@ -1,15 +1,16 @@
 """Training checkpoints: folders that are complete or not there.
 
-A checkpoint `checkpoints/step-00000070` has model.safetensors, optimizer.safetensors, state.json
-and checksums.json over the three. It is written under another name, flushed to the disk and
-renamed; the last few are kept. No random state and no loader state is in it: both are functions of
-seed and step.
+A checkpoint `checkpoints/step-00000070` has model.safetensors, optimizer.safetensors, state.json,
+where a loop keeps its best weights best.safetensors, and checksums.json over them. It is written
+under another name, flushed to the disk and renamed; the last few are kept. No random state and no
+loader state is in it: both are functions of seed and step.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,13 +26,15 @@ from beautybert.training.distributed import Ranks
 from beautybert.training.optim import kind_of, load_optimizer_state, optimizer_state
 
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+BEST = "best.safetensors"
 
 
 class Saver:
     """Saves the checkpoints of one run and resumes from them.
 
     signature: what a run that resumes must have in common with this one. keep: checkpoints that are
-    kept. last_saved: step of the newest, 0 without one.
+    kept. best: where the loop writes its best weights; each checkpoint has them as they were then,
+    as a hard link where the disk knows such. last_saved: step of the newest, 0 without one.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Saver:
         scaler: torch.amp.GradScaler,
         keep: int,
         ranks: Ranks,
+        best: Path | None = None,
     ):
         self.run_folder = run_folder
         self.signature = {**signature, "optimizer": kind_of(optimizer)}
@@ -51,6 +55,7 @@ class Saver:
         self.scaler = scaler
         self.keep = keep
         self.ranks = ranks
+        self.best = best
         self.last_saved = 0
 
     def save(self, progress: dict[str, Any]) -> None:
@@ -76,7 +81,7 @@ class Saver:
             "progress": progress,
         }
         try:
-            _write(temporary, tensors, state)
+            _write(temporary, tensors, state, self.best)
             shutil.rmtree(folder, ignore_errors=True)  # a corrupt one, skipped when resuming
             temporary.rename(folder)
             files.flush(folder.parent)
@@ -96,8 +101,9 @@ class Saver:
     def resume(self, progress: Any, total_steps: int) -> Any:
         """Load the newest complete checkpoint; returns its progress, `progress` if there is none.
 
-        progress: a dataclass of the loop's at step 0. ValueError if the checkpoint was saved by
-        another run or after more than total_steps, and if the ranks found different ones.
+        progress: a dataclass of the loop's at step 0. The best weights are put back where the loop
+        has them. ValueError if the checkpoint was saved by another run or after more than
+        total_steps, and if the ranks found different ones.
         """
         folder = newest_complete(self.run_folder, self.ranks.print0)
         if folder:
@@ -113,6 +119,8 @@ class Saver:
             load_optimizer_state(self.model, self.optimizer, tensors)
             if state["scaler"]:
                 self.scaler.load_state_dict(state["scaler"])
+            if self.best and self.ranks.is_main:
+                _restore(folder / BEST, self.best)
         step = progress.step
         if self.ranks.sum_counts(step) != [step * self.ranks.world_size]:
             raise ValueError(
@@ -127,7 +135,9 @@ class Saver:
         return progress
 
 
-def _write(folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
+def _write(
+    folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any], best: Path | None
+) -> None:
     """The files of a checkpoint, flushed to the disk."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -136,10 +146,23 @@ def _write(folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str,
         path = folder / f"{name}.safetensors"
         save_file({key: tensor.detach().cpu().contiguous() for key, tensor in named.items()}, path)
         shutil.copymode(folder / "state.json", path)  # safetensors' files are their owner's alone
+    if best:
+        try:
+            os.link(best, folder / BEST)
+        except OSError:
+            shutil.copy(best, folder / BEST)
     sums = {path.name: file_checksum(path) for path in sorted(folder.iterdir())}
     files.write_json(folder / "checksums.json", sums)
     for path in [*folder.iterdir(), folder]:
         files.flush(path)
+
+
+def _restore(saved: Path, path: Path) -> None:
+    """Make a file what it was at a checkpoint."""
+    if path.is_file() and file_checksum(path) == file_checksum(saved):
+        return
+    with files.replacing(path) as temporary:
+        shutil.copy(saved, temporary)
 
 
 def _progress_of(state: dict[str, Any], default: Any, path: Path) -> Any:
@@ -185,7 +208,8 @@ def find_corruption(folder: Path) -> str | None:
     """Why a checkpoint is corrupt or incomplete; None if every file has its checksum."""
     try:
         sums = files.read_json(folder / "checksums.json")
-        wrong = [name for name in FILES if file_checksum(folder / name) != sums.get(name)]
+        names = (*FILES, BEST) if BEST in sums else FILES
+        wrong = [name for name in names if file_checksum(folder / name) != sums.get(name)]
     except (OSError, ValueError) as error:
         return str(error)
     return f"{', '.join(wrong)} does not have its checksum" if wrong else None

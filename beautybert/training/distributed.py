@@ -118,9 +118,9 @@ class Ranks:
                 time.sleep(0.2)
             return folder
         temporary = folder.with_name(f"{folder.name}.tmp-{platform.node()}-{os.getpid()}")
-        for left in folder.parent.glob(f"{folder.name}.tmp-{platform.node()}-*"):
+        for left in folder.parent.glob(f"{folder.name}.*-{platform.node()}-*"):
             if left == temporary or not _is_running(left.name.rsplit("-", 1)[-1]):
-                shutil.rmtree(left, ignore_errors=True)  # of a builder that was killed
+                shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
         temporary.mkdir(parents=True)
         try:
             build(temporary)

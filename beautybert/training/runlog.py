@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 import shutil
 import signal
@@ -61,8 +62,9 @@ def check_folder(folder: Path, resume: bool, ranks: Ranks) -> None:
         return
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {folder} is a file: name a folder")
-    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    is_started = LOCK in names  # the folder is one of ours
+    folder.mkdir(parents=True, exist_ok=True)
+    is_started = lock(folder / LOCK)  # the folder is one of ours
+    names = {path.name for path in folder.iterdir()} - {LOCK}
     if is_started:
         names = {name for name in names if name not in AT_START and not name.endswith(".tmp")}
     if names and not resume:
@@ -72,8 +74,6 @@ def check_folder(folder: Path, resume: bool, ranks: Ranks) -> None:
     is_run = is_started or (folder / "run.json").is_file() or list_checkpoints(folder)
     if names and not is_run:
         raise ValueError(f"--resume: {folder} is not empty and no run folder (it has no run.json)")
-    folder.mkdir(parents=True, exist_ok=True)
-    lock(folder / LOCK)
     for left in (*folder.glob("*.tmp"), *folder.glob("checkpoints/*.tmp")):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
@@ -96,23 +96,33 @@ def resumed(folder: Path, resume: bool, read: Callable[[Path], object]) -> Path 
     return folder
 
 
-_locks: dict[Path, Any] = {}  # open files; the system unlocks them however a process ends
+# open files, which the system unlocks however a process ends, and whether they were there before
+_locks: dict[Path, tuple[Any, bool]] = {}
 
 
-def lock(path: Path) -> None:
-    """Lock a file until `main` ends. ValueError if another process has it."""
-    if fcntl is None or path in _locks:
-        return
+def lock(path: Path) -> bool:
+    """Lock a file until `main` ends; returns whether it was there before.
+
+    ValueError if another process has it.
+    """
+    if path in _locks:
+        return _locks[path][1]
+    existed = path.exists()
     file = open(path, "a", encoding="utf-8")  # noqa: SIM115
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if fcntl:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         raise ValueError(f"--out {path.parent} is in use by another process") from None
     except OSError:  # a file system without locks
         pass
-    _locks[path] = file
+    if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        file.close()  # what another process has just removed
+        return lock(path)
+    _locks[path] = file, existed
     at_end(lambda: _unlock(path))
+    return existed
 
 
 def _unlock(path: Path) -> None:
@@ -123,7 +133,7 @@ def _unlock(path: Path) -> None:
     names = {found.name for found in path.parent.iterdir()} - {LOCK}
     if not names or names - set(AT_START):
         path.unlink(missing_ok=True)
-    _locks.pop(path).close()
+    _locks.pop(path)[0].close()
     with suppress(OSError):
         path.parent.rmdir()
 
@@ -292,8 +302,12 @@ class RunLog:
         """Append a line to metrics.jsonl, and to TensorBoard."""
         if not self.ranks.is_main:
             return
-        self.file.write(json.dumps({"step": step, "split": split, **values}) + "\n")
-        self.file.flush()
+        try:
+            self.file.write(json.dumps({"step": step, "split": split, **values}) + "\n")
+            self.file.flush()
+        except OSError as error:
+            files.name_file(error, self.folder / "metrics.jsonl")
+            raise
         if self.board:
             for name, value in values.items():
                 self.board.add_scalar(f"{split}/{name}", value, step)

@@ -7,9 +7,12 @@ import json
 import random
 import resource
 import signal
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +37,10 @@ BYTES = [
     b"\x1b[31m\x07",
     "\u202e".encode(),
     b"=1+1",
+    b"\\",
+    b"null",
     b"NaN",
+    b"-Infinity",
     b"1e999",
     b"9" * 5000,
     b"[" * 50_000,
@@ -42,6 +48,11 @@ BYTES = [
     b"," * 50_000,
     b'"' * 50_001,
     b"&amp;" * 20_000,
+    b"&#" + b"9" * 20_000,
+    b"<script" * 20_000,
+    b"<!--" * 20_000,
+    b"-" * 50_000,
+    b'{"title": 5}\n',
     b"(" * 20_000,
     b"Water, " * 20_000,
     b"PK\x03\x04",
@@ -85,7 +96,7 @@ VALUES = [
 def damaged_bytes(data: bytes, rng: random.Random) -> bytes:
     """The file with one to three changes at random places."""
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
-        at, length = rng.randrange(len(data) + 1), rng.choice([1, 2, 8, 60])
+        at, length = rng.randrange(len(data) + 1), rng.choice([1, 2, 8, 60, 1000])
         kind = rng.choice(["flip", "cut", "insert", "insert", "insert", "end", "twice", "swap"])
         part = data[at : at + length]
         if kind == "flip" and part:
@@ -135,29 +146,55 @@ class Tally:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.memory = _most_memory()
+        self.outcomes: Counter[str] = Counter()
+        self.longest = 0.0
 
     def attempt(self, name: str, where: str, use: Callable[..., None], *given: Any) -> None:
-        """Use a damaged file: a result, or a ValueError of one short line that names `where`."""
+        """Use a damaged file: a result, or a ValueError of one line that names `where`.
+
+        In `SECONDS`, with no more than `MEMORY`.
+        """
+        before = peak_memory()
+        began = time.monotonic()
+        outcome = "read"
         try:
             with _time_limit(SECONDS):
                 use(*given)
-            self.counts[f"{name} read"] += 1
         except ValueError as error:
             text = str(error)
-            assert "\n" not in text and len(text) < 1500, text[:3000]
-            assert where in text, text
-            self.counts[f"{name} refused"] += 1
-        assert _most_memory() - self.memory < MEMORY
+            assert text.isprintable() and len(text) < 1500, f"{name}: {text[:3000]!r}"
+            assert where in text, f"{name}: {text}"
+            outcome = "refused"
+        except BaseException as error:
+            error.add_note(f"damaged: {name}")
+            raise
+        assert peak_memory() - before < MEMORY, name
+        self.longest = max(self.longest, time.monotonic() - began)
+        self.counts[name] += 1
+        self.outcomes[outcome] += 1
 
-    def summary(self) -> str:
-        """What was tried, for people."""
-        kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(self.counts.items()))
-        return f"{self.counts.total():,} damaged files: {kinds}; nothing else happened"
+    def summary(self, least: float = 0.1) -> str:
+        """What was tried, for people. least: share that must have been read, and refused."""
+        total = self.counts.total()
+        for outcome in ("read", "refused"):
+            assert self.outcomes[outcome] >= least * total, self.outcomes
+        kinds = ", ".join(f"{n:,} {name}" for name, n in sorted(self.counts.items()))
+        return (
+            f"{total:,} damaged files: {self.outcomes['read']:,} read, {self.outcomes['refused']:,}"
+            f" refused in a line, nothing else; at most {self.longest:.1f} s ({kinds})"
+        )
 
 
-def _most_memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def peak_memory() -> int:
+    """The most bytes of memory since the last call where the system can say so, else ever."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        (kib,) = [line.split()[1] for line in lines if line.startswith("VmHWM")]
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (man proc)
+        return int(kib) * 1024
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @contextmanager

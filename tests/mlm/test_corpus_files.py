@@ -72,6 +72,27 @@ def test_one_object_over_several_lines_is_one_document(tmp_path):
     assert texts_of(tmp_path / "x.json", '{\n "title":\n "Rose"\n}') == ["Rose"]
 
 
+@pytest.mark.parametrize("first", ['{"title": "a', '{"title": "a", "x": [', "{", '{"title": "a",'])
+@pytest.mark.parametrize("second", ["", "\n", "lse}\n", '"b"}\n'])
+def test_a_damaged_first_line_costs_no_other(tmp_path, first, second):
+    if first.endswith((",", "{")) and second.startswith('"'):
+        pytest.skip("this is how an object over several lines begins")
+    content = f'{first}\n{second}{{"title": "one"}}\n{{"title": "two"}}\n'
+    assert texts_of(tmp_path / "x.json", content) == ["one", "two"]
+
+
+def test_an_object_may_begin_with_its_first_key(tmp_path):
+    content = '{"title": "one",\n "x": 1}\n{"title": "two",\n "x": {}}\n'
+    assert texts_of(tmp_path / "x.json", content) == ["one", "two"]
+
+
+def test_a_long_line_is_one_wherever_its_pieces_end(tmp_path, monkeypatch):
+    for piece_bytes in range(2, 40):
+        monkeypatch.setattr(corpus_files, "PIECE_BYTES", piece_bytes)
+        content = '{"title": "one", "x": "y"}\n{"title": \n{"title": "two"}\n'
+        assert texts_of(tmp_path / "x.json", content) == ["one", "two"]
+
+
 def test_a_malformed_item_of_an_array_costs_no_other(tmp_path):
     deep = '{"title": "a", "x": ' + "[" * 100_000 + "]" * 100_000 + "}"
     items = ['{"title": "one"}', "5", '{"title" "b"}', deep, "null", '{"title": "two"}', ""]

@@ -1,5 +1,9 @@
 """What is kept on disk is what was written, or it is made again."""
 
+import os
+import platform
+import subprocess
+import sys
 from dataclasses import replace
 from threading import Thread
 
@@ -36,6 +40,33 @@ def test_other_ranks_wait_while_the_first_makes_a_corrupt_folder_again(tmp_path,
     assert disk_cache.load_or_make(folder, make, load, FIRST) == "rose"
     waiting.join(10)
     assert loaded == ["rose"]
+
+
+def test_what_the_system_leaves_in_a_folder_is_none_of_its_files(tmp_path):
+    folder = tmp_path / "cache"
+    made = []
+
+    def note(temporary):
+        made.append(temporary)
+        make(temporary)
+
+    for name in (None, ".DS_Store", ".nfs0001", "b.txt"):
+        if name:
+            (folder / name).write_text("")
+        assert disk_cache.load_or_make(folder, note, load, FIRST) == "rose"
+        assert len(made) == (2 if name == "b.txt" else 1)
+
+
+def test_a_corrupt_folder_whose_removal_was_cut_short_is_removed_next_time(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = [tmp_path / f"cache.{what}-{platform.node()}-{dead.pid}" for what in ("corrupt", "tmp")]
+    kept = tmp_path / f"cache.corrupt-{platform.node()}-{os.getppid()}"
+    for path in (*left, kept):
+        path.mkdir()
+    disk_cache.load_or_make(folder, make, load, FIRST)
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", kept.name}
 
 
 def test_what_was_just_made_and_cannot_be_read_is_an_error(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 from dataclasses import dataclass
 
@@ -21,8 +22,9 @@ class Progress:
     tokens: int = 0
 
 
-def saver_of(folder, model, optimizer, *, keep=5, signature=None, ranks=ONE_RANK):
-    return Saver(folder, signature or {"seed": 1}, model, optimizer, NO_SCALER, keep, ranks)
+def saver_of(folder, model, optimizer, *, keep=5, signature=None, ranks=ONE_RANK, best=None):
+    signature = signature or {"seed": 1}
+    return Saver(folder, signature, model, optimizer, NO_SCALER, keep, ranks, best)
 
 
 def save(folder, step, size=1000, **options):
@@ -51,6 +53,27 @@ def test_what_is_saved_is_read_back_and_only_the_last_are_kept(tmp_path):
     assert state["progress"] == {"step": 100, "tokens": 1000}
     assert state["signature"] == {"seed": 1, "optimizer": "AdamW"}
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("can_link", [True, False])
+@pytest.mark.parametrize("now", [b"best", b"other", None])
+def test_the_best_weights_are_put_back_as_they_were(tmp_path, monkeypatch, can_link, now):
+    if not can_link:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links")))
+    best = tmp_path / "model.safetensors"
+    best.write_bytes(b"best")
+    checkpoint = save(tmp_path, 5, best=best)
+    assert os.path.samefile(best, checkpoint / checkpoints.BEST) == can_link
+    best.unlink()  # a better one is another file
+    if now:
+        best.write_bytes(now)
+    for rank in (1, 0):  # rank 0 writes
+        model = nn.Linear(1000, 1, bias=False)
+        ranks = Ranks(rank, rank, 1, torch.device("cpu"))
+        saver = saver_of(tmp_path, model, adamw(model), best=best, ranks=ranks)
+        saver.resume(Progress(), 9)
+        assert (best.read_bytes() if best.exists() else None) == (now if rank else b"best")
+    assert (checkpoint / checkpoints.BEST).read_bytes() == b"best"
 
 
 def test_other_ranks_write_nothing_and_know_what_is_saved(tmp_path):
@@ -177,10 +200,14 @@ def test_a_checkpoint_without_the_checksums_of_its_three_files_is_corrupt(tmp_pa
     assert len(warnings) == 1 and "step-00000007" in warnings[0]
 
 
-@pytest.mark.parametrize("name", [*checkpoints.FILES, "checksums.json"])
+@pytest.mark.parametrize("name", [*checkpoints.FILES, checkpoints.BEST, "checksums.json"])
 @pytest.mark.parametrize("damage", ["flipped", "missing", "empty"])
 def test_damage_to_any_file_of_a_checkpoint_is_noticed(tmp_path, name, damage):
-    older, newer = save(tmp_path, 5), save(tmp_path, 7)
+    (tmp_path / "best").write_bytes(b"best weights")
+    older = save(tmp_path, 5, best=tmp_path / "best")
+    (tmp_path / "best").unlink()
+    (tmp_path / "best").write_bytes(b"better weights")
+    newer = save(tmp_path, 7, best=tmp_path / "best")
     path = newer / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1

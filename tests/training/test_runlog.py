@@ -1,8 +1,11 @@
+import fcntl
 import json
 import math
+import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -361,6 +364,45 @@ def test_a_run_folder_is_locked_for_one_process_until_it_ends(tmp_path):
     other.kill()
     other.wait()
     runlog.check_folder(tmp_path / "run", False, MAIN)
+
+
+def test_a_lock_that_another_process_removes_is_not_taken(tmp_path, monkeypatch):
+    """Between opening and locking it: a third could then take the same folder."""
+    path = tmp_path / runlog.LOCK
+    path.write_text("")
+    lockf, locked = fcntl.lockf, []
+
+    def lock_late(file, how):
+        if not locked:
+            path.unlink()
+        locked.append(os.fstat(file.fileno()).st_ino)
+        return lockf(file, how)
+
+    monkeypatch.setattr(fcntl, "lockf", lock_late)
+    assert not runlog.lock(path)
+    assert locked[-1] == path.stat().st_ino and len(locked) == 2
+
+
+def test_a_folder_that_is_refused_is_left_as_it_was(tmp_path):
+    @entry_point("")
+    def main(config):
+        runlog.check_folder(tmp_path, False, MAIN)
+
+    (tmp_path / "notes.txt").write_text("x")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="is not empty: choose another"):
+            main(None)
+        assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_full_disk_is_named_by_the_file_that_it_met(tmp_path):
+    log = RunLog(tmp_path, 0, 1, False, MAIN)
+    log.file.close()
+    log.file = open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115
+    with pytest.raises(OSError, match="No space left on device: '.*metrics.jsonl'"):
+        log.write(1, "train", loss=1.0)
+    with suppress(OSError):
+        log.file.close()
 
 
 def test_a_corrupt_tokenizer_of_an_earlier_start_is_made_again(tmp_path, capsys):
