@@ -160,7 +160,7 @@ def main(config: ClsConfig) -> dict:
         return report.write_splits(out, by_split, all_splits["train"], ranks, describe=True)
     checkpoint = model_folder.resolve(config.init)  # None: start from scratch
     splits.check_no_leakage(checkpoint, [*by_split["valid"], *by_split["test"]])
-    start = checkpoint or runlog.resumed(out, config.resume)
+    start = checkpoint or runlog.resumed(out, config.resume, wordpiece.read)
     tokenizer = wordpiece.load_or_learn(start, products.texts(by_split["train"]), config.vocab_size)
     bert_config = pretrained.config_for(checkpoint, config.size, tokenizer, config.max_length)
     data = batches.ClsBatches(
@@ -201,7 +201,7 @@ def main(config: ClsConfig) -> dict:
     saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks)
     if config.resume:
         progress = saver.resume(progress, total_steps)
-    if progress.best and not finetuning.is_exported(out, progress.best["checksum"]):
+    if progress.best and not finetuning.is_exported(out, progress.best, ranks.print0):
         progress.best = {}  # better weights took its place; this run will come to them again
 
     # ==== run folder ==========================================================================

@@ -185,7 +185,7 @@ def main(config: MlmConfig) -> dict:
     # ==== data ================================================================================
     texts = corpus.Corpus(config.data, config.text_fields, config.max_bad_rows)
     checkpoint = model_folder.resolve(config.init)  # None: start from scratch
-    start = checkpoint or runlog.resumed(out, config.resume)
+    start = checkpoint or runlog.resumed(out, config.resume, wordpiece.read)
     base_tokenizer = token_cache.load_or_learn_tokenizer(
         start, texts, config.vocab_size, config.cache_dir, ranks
     )

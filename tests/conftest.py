@@ -338,6 +338,34 @@ def record(monkeypatch, owner: Any, name: str) -> list[tuple[tuple, Any]]:
     return calls
 
 
+@pytest.fixture
+def drawn(monkeypatch) -> dict[str, Any]:
+    """The matplotlib figures of the pictures that the test writes, by the name of their file."""
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    figures: dict[str, Any] = {}
+    save = figure.savefig
+
+    def remember(self, path, **keywords):
+        figures[Path(path).name] = self
+        save(self, path, **keywords)
+
+    monkeypatch.setattr(figure, "savefig", remember)
+    return figures
+
+
+def curves(axes: Any) -> dict[str, list[tuple[float, float]]]:
+    """The points of the labelled lines of a part of a figure."""
+    lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    return {line.get_label(): [tuple(point) for point in line.get_xydata()] for line in lines}
+
+
+def pixels(path: Path) -> tuple[int, int]:
+    """Width and height of a PNG."""
+    start = path.read_bytes()[:24]
+    assert start.startswith(b"\x89PNG")
+    return int.from_bytes(start[16:20]), int.from_bytes(start[20:24])
+
+
 class Crash(Exception):
     """Takes the place of whatever ends a process."""
 

@@ -117,7 +117,7 @@ class BertConfig:
             "add_cross_attention": False,
         }
         for key, value in expected.items():
-            if values.get(key, value) != value:
+            if values.get(key) not in (None, value):
                 raise ValueError(
                     f"{where}: {key} is {shown(values[key])}; only {shown(value)} is supported"
                 )

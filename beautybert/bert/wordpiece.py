@@ -75,7 +75,8 @@ def read(folder: Path | str) -> Tokenizer:
             raise ValueError(f"{folder} has neither tokenizer.json nor vocab.txt")
         tokenizer = _from_vocabulary(path, may_be_cased="do_lower_case" in config)
     _check_model(tokenizer, path)
-    if not (has_json and config.get("tokenizer_class") in JSON_CLASSES):
+    is_json_alone = not config_path.is_file() or config.get("tokenizer_class") in JSON_CLASSES
+    if not (has_json and is_json_alone):
         _set_normalizer(tokenizer, config, config_path, path)
     _add_tokens(tokenizer, folder, config, config_path)
     missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
@@ -186,19 +187,20 @@ def _check_model(tokenizer: Tokenizer, path: Path) -> None:
 def _set_normalizer(
     tokenizer: Tokenizer, config: Mapping[str, Any], config_path: Path, path: Path
 ) -> None:
-    """Treat capitals, accents and Chinese characters as tokenizer_config.json says, if it does."""
+    """Treat capitals, accents and Chinese characters as tokenizer_config.json says.
+
+    What it leaves open is as in transformers' BertTokenizer, whatever tokenizer.json says.
+    """
     asked = {}
     for key, name in NORMALIZER_FIELDS.items():
-        value = files.value_of(config, key, bool, config_path, default=None)
-        if value is not None:
-            asked[name] = value
+        default = None if key == "strip_accents" else True
+        asked[name] = files.value_of(config, key, bool, config_path, default=default)
     normalizer: Any = tokenizer.normalizer
     if isinstance(normalizer, normalizers.BertNormalizer):
         own = {name: getattr(normalizer, name) for name in NORMALIZER_FIELDS.values()}
-        if asked.items() - own.items():
-            clean_text = normalizer.clean_text
-            tokenizer.normalizer = normalizers.BertNormalizer(clean_text, **(own | asked))
-    elif asked.get("lowercase", is_uncased(tokenizer)) != is_uncased(tokenizer):
+        if asked != own:
+            tokenizer.normalizer = normalizers.BertNormalizer(normalizer.clean_text, **asked)
+    elif config.get("do_lower_case", is_uncased(tokenizer)) != is_uncased(tokenizer):
         raise ValueError(
             f"{config_path} says do_lower_case {files.shown(config['do_lower_case'])}, {path} does "
             "otherwise: make them agree"
@@ -215,17 +217,11 @@ def _add_tokens(
         known = tokenizer.token_to_id(token.content)
         if known is None and token_id not in added:
             added[token_id] = token
-        elif known != token_id and added.get(token_id) != token:
+        elif known != token_id and (known is not None or added[token_id].content != token.content):
             raise ValueError(
                 f"{where} gives {files.shown(token.content)} the id {token_id}, which does not fit"
             )
 
-    path = folder / "added_tokens.json"
-    if path.is_file():
-        contents = files.read_json(path)
-        for name in contents:
-            token_id = files.value_of(contents, name, int, path, at_least=0, at_most=MAX_TOKENS)
-            add(AddedToken(name), token_id, path)
     entries = files.value_of(config, "added_tokens_decoder", dict, config_path, default={})
     for key in entries:
         entry = files.value_of(entries, key, dict, config_path)
@@ -237,6 +233,12 @@ def _add_tokens(
         if not (key.isascii() and key.isdigit() and len(key) < 9):
             raise ValueError(f"{config_path}: added_tokens_decoder has the id {files.shown(key)}")
         add(AddedToken(content, **flags), int(key), config_path)
+    path = folder / "added_tokens.json"
+    if path.is_file():
+        contents = files.read_json(path)
+        for name in contents:
+            token_id = files.value_of(contents, name, int, path, at_least=0, at_most=MAX_TOKENS)
+            add(AddedToken(name), token_id, path)
     for token_id in sorted(added):
         token = added[token_id]
         if token_id != len(token_list(tokenizer)) or not token.content:

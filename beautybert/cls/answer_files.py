@@ -26,7 +26,12 @@ def output_file(path: str | None, encoding: str = "utf-8") -> Iterator[TextIO]:
     no character that it would act on.
     """
     if path is None:
-        yield _Terminal(sys.stdout) if sys.stdout.isatty() else sys.stdout
+        if sys.stdout.isatty():
+            yield _Terminal(sys.stdout)
+            return
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="strict")  # a table with other letters is another table
+        yield sys.stdout
         return
     temporary = Path(f"{path}.{os.getpid()}.tmp")
     file = open(temporary, "x", newline="", encoding=encoding)  # noqa: SIM115  (nobody else's)

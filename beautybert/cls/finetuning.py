@@ -5,9 +5,10 @@ What a finished classifier is, and its files, are in classifier.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from beautybert.bert import pretrained
 from beautybert.bert.model import BertConfig, BertForSequenceClassification
@@ -65,10 +66,16 @@ def _check_same_task(checkpoint: Path, labels: Sequence[str], head: str) -> None
         )
 
 
-def is_exported(folder: Path, checksum: str) -> bool:
-    """Whether model.safetensors is the one with this checksum."""
+def is_exported(folder: Path, best: Mapping[str, Any], print0: Callable[[str], None]) -> bool:
+    """Whether model.safetensors is the best model so far; if it is another, that is said."""
     path = folder / "model.safetensors"
-    return path.is_file() and file_checksum(path) == checksum
+    if path.is_file() and file_checksum(path) == best["checksum"]:
+        return True
+    print0(
+        f"{path} does not hold the best weights, of step {best['step']}: either better ones took "
+        "their place, which the run will come to again, or they are lost and later ones are taken"
+    )
+    return False
 
 
 @dataclass(frozen=True)

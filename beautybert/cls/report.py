@@ -13,7 +13,7 @@ import io
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from beautybert import files
-from beautybert.cls import baselines, description, word_model
+from beautybert.cls import baselines, description, plots, word_model
 from beautybert.cls import pool as pools
 from beautybert.cls.batches import ClsBatches
 from beautybert.cls.classifier import Classifier
@@ -31,7 +31,7 @@ from beautybert.cls.model_card import model_card, scores_by_input
 from beautybert.cls.pool import CASES
 from beautybert.cls.products import Product
 from beautybert.table_files import no_formula
-from beautybert.training import metrics, plots
+from beautybert.training import metrics
 from beautybert.training.distributed import Ranks
 
 WRITTEN_AT_THE_END = (
@@ -39,6 +39,8 @@ WRITTEN_AT_THE_END = (
     "README.md",
     "predictions_test.csv",
     "predictions_by_input.csv",
+    "confusion.csv",
+    *plots.PICTURES,
 )
 MIN_PROBABILITIES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -50,10 +52,12 @@ class Report:
     scores: what report.json holds. answers: a row for every product as it is, `input` "all", and
     for each case of which it has the documents: index of the product, `input`, prediction,
     probability, balanced prediction, LinearSVC's, and that of LinearSVC chosen for macro-F1.
+    families: of the labels that have one.
     """
 
     scores: dict[str, Any]
     answers: list[tuple]
+    families: Mapping[str, str] = field(default_factory=dict)
 
 
 # ---- the report --------------------------------------------------------------------------------
@@ -79,7 +83,9 @@ def judge(
     linear = baselines.linear_svc(data) if baseline else baselines.LinearSvc()
     weights = {case: dict(terms) for case, terms in classifier.pool.weights.items()}
     sizes = {split: len(products) for split, products in data.by_split.items()}
-    report = Report({**facts, "sizes": sizes, "pool": weights, "by_input": {}}, [])
+    report = Report(
+        {**facts, "sizes": sizes, "pool": weights, "by_input": {}}, [], classifier.families
+    )
     report.scores["inputs"] = list(classifier.inputs)
     report.scores["merged_labels"] = _merged(classifier)
     everything = (product for products in data.by_split.values() for product in products)
@@ -154,7 +160,7 @@ def _names(labels: Sequence[str], logits: Tensor, answered: Tensor) -> list[str]
 
 
 def write(folder: Path, data: ClsBatches, report: Report) -> str:
-    """Write report.json, README.md, predictions, confusion.csv and, with matplotlib, its picture.
+    """Write report.json, README.md, predictions, confusion.csv and, with matplotlib, pictures.
 
     Returns the scores and five test products, for people.
     """
@@ -180,10 +186,12 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
         )
     ]
     confusion = torch.zeros(len(labels), len(labels) + 1, dtype=torch.long)  # the last: no answer
+    outcomes: dict[str, list[tuple[float, bool]]] = {}
     shown = []
     step = max(1, len(test) // 5)  # five from all over the test split
     for index, case, answer, probability, *others in report.answers:
         product = test[index]
+        outcomes.setdefault(case, []).append((probability, answer == product.label))
         row = (product.source, product.row)
         values = (answer, f"{probability:.6f}")
         if case != "all":
@@ -205,7 +213,7 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
     )
     best_step = report.scores["best"]["step"]
     if best_step:
-        plots.plot_confusion(folder, confusion.numpy(), labels)
+        plots.draw(folder, report.scores, confusion.numpy(), report.families, outcomes)
     shown = [scores_text(report.scores, len(labels)), *shown[:10]]
     num_redundant = redundant(labels) if report.scores["labels"] == "full" else 0
     if num_redundant:

@@ -218,7 +218,10 @@ def _details(value: Any) -> list[str]:
     for key, item in value.items():
         if isinstance(item, dict) or _NO_TEXT.search(str(key)[:200]):
             continue
-        words = ", ".join(_texts(item, "details"))
+        try:
+            words = ", ".join(_texts(item, "details"))
+        except ValueError:  # objects in a list
+            continue
         if words:
             texts.append(f"{clean_text(str(key)).strip(' :')}: {words}")
     return texts
@@ -243,7 +246,10 @@ _JSON = json.JSONDecoder(
     parse_int=str, parse_float=str, parse_constant=lambda name: None, strict=False
 )
 _PYTHON_DICT = re.compile(r"\s*\{\s*u?'")
-_NAN = re.compile(r"(?<=[:,\[] )nan(?=[,}\]])")
+# a text, closed or not, which stays, or what pandas prints for a missing value
+_NAN = re.compile(
+    r"""('(?:[^'\\]|\\.)*+'?|"(?:[^"\\]|\\.)*+"?)|(?<=[:,\[] )nan(?=[,}\]])""", re.DOTALL
+)
 _ITEM = re.compile(
     r"""u?('(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")|[\s,\[\]]++|(?:None|nan|null)\b""", re.DOTALL
 )
@@ -256,7 +262,7 @@ def _python_value(text: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of backslashes
-            return ast.literal_eval(_NAN.sub("None", text.strip()))
+            return ast.literal_eval(_NAN.sub(lambda found: found[1] or "None", text.strip()))
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         raise ValueError("neither JSON nor a Python dict") from None
 
@@ -283,5 +289,8 @@ def _printed_items(text: str) -> list[str] | None:
         try:
             items.append(str(_JSON.decode(quoted)))
         except ValueError:  # in Python's quotes
-            items.append(_python_value(quoted))
+            try:
+                items.append(str(_python_value(quoted)))
+            except ValueError:
+                return None
     return items

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 import shutil
@@ -39,9 +40,10 @@ def load_or_make(
         write_json(temporary / CHECKSUMS, checksums_of(temporary))
         is_new = True
 
-    give_up = time.monotonic() + WAIT
+    give_up = math.inf
     while True:
         ranks.once_per_node(folder, make_with_checksums)
+        give_up = min(give_up, time.monotonic() + WAIT)
         try:
             check(folder)
             return load(folder)

@@ -33,7 +33,7 @@ def clean_text(text: str) -> str:
     if "&" in text:
         if "&#" in text:
             text = _HUGE_ENTITY.sub(" ", text)
-        text = html.unescape(html.unescape(text))
+        text = html.unescape(_HUGE_ENTITY.sub(" ", html.unescape(text)))
     if "<" in text:
         for opening, closing in _REMOVED:
             text = _without(text, opening, closing)

@@ -82,7 +82,7 @@ class Saver:
             files.flush(folder.parent)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            older = list_checkpoints(self.run_folder)
+            older = [old for old in list_checkpoints(self.run_folder) if not find_corruption(old)]
             advice = "There is none before it"
             if older:
                 advice = f"{older[-1].name} is complete: make room and --resume"

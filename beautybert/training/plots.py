@@ -1,101 +1,152 @@
-"""Pictures of a run, with the `plots` extra (matplotlib); without it nothing is drawn."""
+"""Pictures of a run's curves, and the style that all pictures share.
+
+They need the `plots` extra (matplotlib); without it nothing is drawn. Pictures of a classifier's
+answers are in cls/plots.py, those that compare runs in beautybert/plots.py.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
-
-import numpy as np
 
 from beautybert.training.metrics_file import read_metrics
 
-MOST_NUMBERED = 40  # labels up to which the picture of confusion has numbers
-STYLES: dict[str, dict[str, Any]] = {
-    "train": {"linewidth": 0.8, "alpha": 0.7},
-    "valid": {"marker": "o", "markersize": 4},
+INCHES, DPI = (12, 7), 100  # 1,200 x 700 pixels
+# Told apart by readers who see no red or no green (Okabe and Ito 2008, Color Universal Design).
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BLUE, RED, GREEN = COLORS[:3]
+LONGEST = 50  # letters of a folder's name in a title
+STYLE: dict[str, Any] = {
+    "font.size": 11,
+    "axes.titlesize": 13,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "lines.markersize": 5,
+    "text.parse_math": False,  # labels and folders may have dollar signs
 }
 
 
+# ---- the style ---------------------------------------------------------------------------------
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+@contextmanager
+def picture(path: Path) -> Iterator[Any]:
+    """A matplotlib figure to draw on, which becomes a PNG at the end of the block."""
+    from matplotlib import style
+    from matplotlib.figure import Figure  # no pyplot: it would choose a window system
+
+    with style.context(STYLE, after_reset=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # letters of other scripts are boxes
+        figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained")
+        yield figure
+        figure.savefig(path)
+
+
+def as_percent(axis: Any) -> None:
+    """Show the shares on an axis as percent."""
+    from matplotlib.ticker import PercentFormatter
+
+    axis.set_major_formatter(PercentFormatter(1))
+
+
+def as_count(axis: Any) -> None:
+    """Show whole numbers alone on an axis, with commas, large ones as 20k or 3M."""
+    from matplotlib.ticker import EngFormatter
+
+    axis.get_major_locator().set_params(integer=True)
+    most = max(abs(end) for end in axis.get_view_interval())
+    axis.set_major_formatter("{x:,.0f}" if most < 100_000 else EngFormatter(sep=""))
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text that fits into a picture: at most so many letters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+# ---- one run -----------------------------------------------------------------------------------
+
+
+def column(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    """The steps of the lines of metrics.jsonl that have a number of this name, and the numbers."""
+    found = [row for row in rows if name in row]
+    return [row["step"] for row in found], [row[name] for row in found]
+
+
 def plot_losses(folder: Path) -> Path | None:
-    """Draw the losses of metrics.jsonl, and validation accuracy, into loss.png.
+    """Draw metrics.jsonl into loss.png: losses, validation accuracy; below the learning rate.
 
     None without matplotlib, or without a step of training.
     """
-    rows = {split: read_metrics(folder, split) for split in STYLES}
-    if importlib.util.find_spec("matplotlib") is None or not rows["train"]:
+    train, valid = (read_metrics(folder, split) for split in ("train", "valid"))
+    if not can_draw() or not train:
         return None
-    from matplotlib.figure import Figure  # no pyplot: it would choose a window system
-    from matplotlib.ticker import PercentFormatter
+    path = folder / "loss.png"
+    with picture(path) as figure:
+        losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        name = shortened(folder.resolve().name, LONGEST)
+        title = f"{name}: {train[-1]['step']:,} steps"
+        losses.plot(*column(train, "loss"), label="training loss", color=BLUE, linewidth=1)
+        losses.plot(*column(valid, "loss"), "o-", label="validation loss", color=RED)
+        losses.set_ylabel("loss (nats a target)")
+        steps, accuracies = column(valid, "accuracy")
+        if steps:
+            title = (
+                f"{name}: validation loss {valid[-1]['loss']:.2f}, "
+                f"accuracy {accuracies[-1]:.1%} after {steps[-1]:,} steps"
+            )
+            right = losses.twinx()
+            right.plot(steps, accuracies, "s--", label="validation accuracy", color=GREEN)
+            right.set(ylabel="validation accuracy", ylim=(0, 1))
+            right.grid(False)
+            as_percent(right.yaxis)
+        losses.set_title(title)
+        rates.plot(*column(train, "lr"), color=BLUE)
+        rates.set(xlabel="step", ylabel="learning rate")
+        rates.set_ylim(bottom=0)
+        rates.yaxis.set_major_formatter("{x:.3g}")
+        as_count(rates.xaxis)
+        figure.legend(loc="outside lower center", ncols=3)
+    return path
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="step", ylabel="loss (nats a target)")
-    for split, style in STYLES.items():
-        points = [(row["step"], row["loss"]) for row in rows[split]]
-        if points:
-            steps, losses = zip(*points, strict=True)
-            axes.plot(steps, losses, label=f"{split} loss", **style)
-    valid = [row for row in rows["valid"] if "accuracy" in row]
-    if valid:
-        right = axes.twinx()
-        right.set(ylabel="valid accuracy", ylim=(0, 1))
-        right.yaxis.set_major_formatter(PercentFormatter(1))
-        points = [(row["step"], row["accuracy"]) for row in valid]
-        right.plot(
-            *zip(*points, strict=True), label="valid accuracy", color="tab:green", linestyle="--"
-        )
-        last = valid[-1]
-        axes.set_title(
-            f"{folder.name}: validation loss {last['loss']:.2f}, accuracy {last['accuracy']:.1%} "
-            f"after {last['step']:,} steps"
-        )
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=3)
-    figure.savefig(folder / "loss.png", dpi=120)
-    return folder / "loss.png"
 
+def plot_speed(folder: Path) -> Path | None:
+    """Draw metrics.jsonl into speed.png: tokens a second; below the gradient norm.
 
-def plot_confusion(folder: Path, confusion: np.ndarray, labels: Sequence[str]) -> Path | None:
-    """Draw counts (C, C + 1), a row a label and a column a prediction, into confusion.png.
-
-    The last column is for products without an answer. Each row is drawn as shares, with its counts
-    if there are few labels. None without matplotlib.
+    None without matplotlib, or without a step of training.
     """
-    if importlib.util.find_spec("matplotlib") is None:
+    train = read_metrics(folder, "train")
+    steps, speeds = column(train, "tokens_per_second")
+    if not can_draw() or not steps:
         return None
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
-
-    inches = max(6.0, 0.16 * len(labels) + 3)
-    figure = Figure(figsize=(inches, inches), layout="constrained")
-    axes = figure.add_subplot(xlabel="prediction", ylabel="label")
-    counts = confusion.sum(1)  # (C,)
-    columns = [*labels, "no answer"]
-    if not confusion[:, -1].any():
-        columns.pop()
-        confusion = confusion[:, :-1]
-    shares = confusion / counts[:, None].clip(min=1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, format=PercentFormatter(1))
-    bar.set_label("share of the label's products")
-    names = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True)]
-    size = 9 if len(labels) < 40 else 6
-    plain: dict[str, Any] = {"fontsize": size, "parse_math": False}  # a label may have dollar signs
-    axes.set_xticks(range(len(columns)), columns, rotation=90, **plain)
-    axes.set_yticks(range(len(labels)), names, **plain)
-    if len(labels) <= MOST_NUMBERED:
-        for (row, column), count in np.ndenumerate(confusion):
-            color = "white" if shares[row, column] > 0.5 else "black"
-            text = f"{count}" if count else ""
-            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
-    accuracy = confusion.trace() / max(counts.sum(), 1)
-    axes.set_title(
-        f"{int(counts.sum()):,} test products, {accuracy:.1%} right\n"
-        "in brackets those of each label"
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # labels of other scripts are boxes
-        figure.savefig(folder / "confusion.png", dpi=130, bbox_inches="tight")
-    return folder / "confusion.png"
+    path = folder / "speed.png"
+    with picture(path) as figure:
+        top, bottom = figure.subplots(2, 1, sharex=True)
+        name = shortened(folder.resolve().name, LONGEST)
+        title = f"{name}: {median(speeds):,.0f} tokens/s in the median"
+        shares = column(train, "mfu")[1]
+        if shares:
+            title += f", {median(shares):.1%} of the GPUs' peak"
+        top.set_title(title)
+        top.plot(steps, speeds, color=BLUE)
+        top.set_ylabel("tokens/s in training")
+        top.set_ylim(bottom=0)
+        as_count(top.yaxis)
+        bottom.plot(*column(train, "grad_norm"), color=RED)
+        bottom.set(xlabel="step", ylabel="gradient norm, before clipping")
+        bottom.set_ylim(bottom=0)
+        as_count(bottom.xaxis)
+    return path

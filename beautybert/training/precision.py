@@ -72,7 +72,7 @@ class FiniteGuard:
     def note(self, loss: Tensor, index: int) -> Tensor:
         """The loss of a micro-batch, detached; the first that is not finite is remembered."""
         loss = loss.detach()
-        is_first = (self.bad_micro_batch < 0) & ~loss.isfinite()
+        is_first = (self.bad_micro_batch < 0) & (self.bad[0] == 0) & ~loss.isfinite()
         self.bad_micro_batch = torch.where(is_first, index, self.bad_micro_batch)
         return loss
 

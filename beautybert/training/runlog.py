@@ -6,10 +6,11 @@ import json
 import math
 import platform
 import shlex
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from beautybert.training.checkpoints import list_checkpoints
 from beautybert.training.distributed import Ranks, at_end
 from beautybert.training.metrics_file import read_metrics, truncate_metrics
 from beautybert.training.options import changed_options
-from beautybert.training.plots import plot_losses
+from beautybert.training.plots import plot_losses, plot_speed
 from beautybert.training.precision import require_finite
 from beautybert.training.profiling import profiler
 
@@ -43,10 +44,11 @@ FORMATS = {
     "targets": ",",
 }
 TEST_SCORES = ("loss", "accuracy", "top3", "macro_f1", "ece")
+BOARD_SCORES = {"accuracy", "macro_f1", "f1"}  # by input, by label
 SAMPLE_FILES = ("meta_All_Beauty.json.gz", "cosmetics.csv", "sephora_website_dataset.csv")
 SAMPLE_NOTE = "trained on the generated sample in data/sample/: no product in it is real"
 LOCK = ".lock"
-AT_START = (LOCK, "metrics.jsonl")  # what a start writes before run.json
+AT_START = (LOCK, "metrics.jsonl", "tensorboard")  # what a start writes before run.json
 LIBRARIES = ("beautybert", "torch", "tokenizers", "safetensors", "numpy", "pandas")
 
 
@@ -62,7 +64,8 @@ def check_folder(folder: Path, resume: bool, ranks: Ranks) -> None:
         raise ValueError(f"--out {folder} is a file: name a folder")
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     is_started = LOCK in names  # the folder is one of ours
-    names = {name for name in names if name not in AT_START and not name.endswith(".tmp")}
+    if is_started:
+        names = {name for name in names if name not in AT_START and not name.endswith(".tmp")}
     if names and not resume:
         raise ValueError(
             f"--out {folder} is not empty: choose another, or continue that run with --resume"
@@ -72,15 +75,22 @@ def check_folder(folder: Path, resume: bool, ranks: Ranks) -> None:
         raise ValueError(f"--resume: {folder} is not empty and no run folder (it has no run.json)")
     folder.mkdir(parents=True, exist_ok=True)
     lock(folder / LOCK)
+    for left in (*folder.glob("*.tmp"), *folder.glob("checkpoints/*.tmp")):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink()  # of a process that was killed while it wrote
 
 
-def resumed(folder: Path, resume: bool) -> Path | None:
-    """The run folder, if a resume finds a tokenizer of an earlier start in it; else None."""
-    path = folder / "tokenizer.json"
-    if not resume or not path.is_file():
+def resumed(folder: Path, resume: bool, read: Callable[[Path], object]) -> Path | None:
+    """The run folder, if a resume finds a tokenizer of an earlier start in it; else None.
+
+    read: reads the tokenizer of a folder; if it raises ValueError, there is none.
+    """
+    if not resume or not (folder / "tokenizer.json").is_file():
         return None
     try:
-        files.read_json(path)
+        read(folder)
     except ValueError as error:
         print(f"warning: {error}; the tokenizer is made again", file=sys.stderr)
         return None
@@ -107,8 +117,13 @@ def lock(path: Path) -> None:
 
 
 def _unlock(path: Path) -> None:
-    """Remove the lock, and its folder if nothing else is in it."""
-    path.unlink(missing_ok=True)
+    """Remove the lock, and its folder if nothing else is in it.
+
+    It stays beside what a start that failed has left: it says that the folder is ours.
+    """
+    names = {found.name for found in path.parent.iterdir()} - {LOCK}
+    if not names or names - set(AT_START):
+        path.unlink(missing_ok=True)
     _locks.pop(path).close()
     with suppress(OSError):
         path.parent.rmdir()
@@ -265,9 +280,14 @@ class RunLog:
         self.info(f"validation at step {metrics['step']:,}: {', '.join(shown)}")
 
     def test(self, step: int, metrics: dict[str, Any]) -> None:
-        """Write what is a number of the metrics on the test split."""
+        """Write the scores on the test split, to TensorBoard also those by input and by label."""
         numbers = {name: value for name, value in metrics.items() if name in TEST_SCORES}
         self.write(step, "test", **numbers)
+        if self.ranks.is_main and self.board:
+            for group in ("by_input", "per_class"):
+                for name, scores in metrics.get(group, {}).items():
+                    for score in BOARD_SCORES & scores.keys():
+                        self.board.add_scalar(f"test_{group}_{score}/{name}", scores[score], step)
 
     def write(self, step: int, split: str, **values: float) -> None:
         """Append a line to metrics.jsonl, and to TensorBoard."""
@@ -330,7 +350,7 @@ class RunLog:
         self.info(*lines if trained else ["not trained: what is new in the model is random"])
 
     def finish(self, data: Sequence[str], next_command: str) -> None:
-        """Close, draw the losses, and say what the run took and left.
+        """Close, draw the curves, and say what the run took and left.
 
         data: the files that it read. next_command: what to type now with a trained model.
         """
@@ -338,13 +358,17 @@ class RunLog:
         if not self.ranks.is_main:
             return
         picture = plot_losses(self.folder)
+        plot_speed(self.folder)
         if self.training_seconds:
             self.info(self._effort())
         left = f"model and logs are in {self.folder}, {_mib(self.folder)}"
         checkpoints = self.folder / "checkpoints"
         if checkpoints.exists():
             left += f" ({_mib(checkpoints)} of it in checkpoints/, which may go)"
-        self.info(left + (f", the losses in {picture}" if picture else ""))
+        if picture:
+            num_others = len(list(self.folder.glob("*.png"))) - 1
+            left += f", the losses in {picture}, {num_others} more beside it"
+        self.info(left)
         if self.trained:
             if is_sample(data):
                 self.info(SAMPLE_NOTE)

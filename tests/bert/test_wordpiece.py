@@ -87,6 +87,7 @@ CONFIGS = [
     {"do_lower_case": True, "tokenize_chinese_chars": False},
     {"do_lower_case": False, "strip_accents": None, "tokenize_chinese_chars": False},
     {"do_lower_case": True, "tokenizer_class": "BertTokenizerFast", "unk_token": "[UNK]"},
+    {"do_lower_case": True, "strip_accents": None},
     {"do_lower_case": False, "mask_token": {"__type": "AddedToken", "content": "[MASK]"}},
 ]
 
@@ -97,9 +98,17 @@ def test_settings_of_tokenizer_config_are_followed_as_transformers_does(tmp_path
 
 
 @pytest.mark.parametrize("described", CONFIGS)
-@pytest.mark.parametrize("lowercase", [True, False])
-def test_they_count_for_more_than_tokenizer_json(tmp_path, described, lowercase):
-    folder = vocab_folder(tmp_path / "x", TOKENS + CAPITALS, do_lower_case=lowercase)
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"do_lower_case": True},
+        {"do_lower_case": False},
+        {"do_lower_case": False, "strip_accents": True, "tokenize_chinese_chars": False},
+        {"do_lower_case": True, "strip_accents": False},
+    ],
+)
+def test_they_count_for_more_than_tokenizer_json(tmp_path, described, own):
+    folder = vocab_folder(tmp_path / "x", TOKENS + CAPITALS, **own)
     wordpiece.read(folder).save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps(described))
     same_as_transformers(folder)
@@ -150,6 +159,16 @@ def test_added_tokens_are_whole_as_in_transformers(tmp_path, has_json):
     tokenizer = same_as_transformers(folder)
     assert num_tokens in ids_of(tokenizer, "an SPF50 cream")
     assert token_list(tokenizer)[num_tokens] == "spf50"
+
+
+def test_a_token_that_is_added_twice_is_added_once(tmp_path):
+    """As older transformers write it: flags in tokenizer_config.json, ids in added_tokens.json."""
+    token_id = len(SPECIAL) + len(TOKENS)
+    entry = {"content": "<x>", "special": True, "normalized": False}
+    decoder = {str(token_id): entry}
+    folder = vocab_folder(tmp_path / "x", TOKENS, added_tokens_decoder=decoder)
+    (folder / "added_tokens.json").write_text(json.dumps({"<x>": token_id}))
+    assert wordpiece.read(folder).token_to_id("<x>") == token_id
 
 
 @pytest.mark.parametrize(

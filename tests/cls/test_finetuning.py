@@ -112,12 +112,14 @@ def test_what_is_saved_has_a_checksum_by_which_better_weights_are_noticed(checkp
     model, _ = start(checkpoint)
     checksum = save(tmp_path, model, checkpoint)
     assert checksum == file_checksum(tmp_path / "model.safetensors")
-    assert finetuning.is_exported(tmp_path, checksum)
+    best, said = {"step": 7, "checksum": checksum}, []
+    assert finetuning.is_exported(tmp_path, best, said.append) and not said
     with torch.no_grad():
         model.classifier.bias += 1
     assert save(tmp_path, model, checkpoint) != checksum
-    assert not finetuning.is_exported(tmp_path, checksum)
-    assert not finetuning.is_exported(tmp_path / "nowhere", checksum)
+    assert not finetuning.is_exported(tmp_path, best, said.append)
+    assert not finetuning.is_exported(tmp_path / "nowhere", best, said.append)
+    assert len(said) == 2 and "does not hold the best weights, of step 7" in said[0]
 
 
 def test_exported_weights_go_back_into_the_model(checkpoint, tmp_path):

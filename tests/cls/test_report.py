@@ -8,13 +8,14 @@ import re
 import pytest
 import torch
 
-from beautybert.cls import baselines, report
+from beautybert.cls import baselines, plots, report
 from beautybert.cls.batches import ClsBatches
 from beautybert.cls.classifier import Classifier
 from beautybert.cls.labels import redundant
 from beautybert.cls.pool import Pool
 from beautybert.cls.products import INPUTS, Product
 from beautybert.training.distributed import Ranks
+from tests.conftest import curves
 
 TEST = [("Cream", "one", "x"), ("Gel", "two", ""), ("Gel", "", "y"), ("Oil", "three", "z")]
 # which label the name and the list of each test product speak for, and how strongly
@@ -38,7 +39,8 @@ def logits_of(said):
 def judge(data):
     """The report of a pool that adds logits up."""
     pool = Pool.unfitted(data.log_prior)
-    classifier = Classifier(None, data.tokenizer, LABELS, pool, {}, INPUTS, 16)
+    families = {"Cream": "face", "Gel": "face"}
+    classifier = Classifier(None, data.tokenizer, LABELS, pool, {}, INPUTS, 16, families=families)
     logits = dict(zip(INPUTS, (logits_of(NAMES_SAY), logits_of(LISTS_SAY)), strict=True))
     return report.judge(data, classifier, logits, {"best": {"step": 7}, "labels": "full"}, True)
 
@@ -111,6 +113,31 @@ def test_files_and_text_say_the_same(judged, tmp_path):
     assert re.search("list alone +3 +66.7%", text)
     assert "LinearSVC" not in text
     assert "weights are those of step 7" in text
+
+
+def test_the_pictures_are_of_the_same_answers(judged, tmp_path, drawn, monkeypatch):
+    data, found = judged
+    monkeypatch.setattr(plots, "can_draw", lambda: True)
+    report.write(tmp_path, data, found)
+    assert list(drawn) == list(plots.PICTURES)
+    titles = {name: figure.axes[0].get_title() for name, figure in drawn.items()}
+    assert titles["confusion.png"] == "4 test products, 75.0% right"
+    assert titles["families.png"] == "4 test products, 75.0% with the right family"
+    found = curves(drawn["coverage.png"].axes[0])
+    ends = {name: points[-1] for name, points in found.items() if points}
+    assert ends["as they are (4 products)"] == (1.0, 0.75)
+    assert ends["name alone (3 products)"] == pytest.approx((1.0, 1 / 3))
+    assert ends["list alone (3 products)"] == pytest.approx((1.0, 2 / 3))
+    report.write_splits(tmp_path, data.by_split, [], Ranks(0, 0, 1, torch.device("cpu")))
+    assert not list(tmp_path.glob("*.png")), "a new start removes them"
+
+
+def test_an_untrained_model_has_no_pictures(judged, tmp_path, drawn, monkeypatch):
+    data, found = judged
+    monkeypatch.setattr(plots, "can_draw", lambda: True)
+    untrained = dataclasses.replace(found, scores={**found.scores, "best": {"step": 0}})
+    report.write(tmp_path, data, untrained)
+    assert not drawn
 
 
 def test_the_next_command_asks_for_a_product_that_the_model_gets_right(judged, tmp_path):

@@ -40,6 +40,13 @@ def test_lines_that_are_none_of_ours_are_left_out(tmp_path, bad):
     assert path.read_text() == "".join(json.dumps(row) + "\n" for row in GOOD[:2])
 
 
+def test_a_gradient_that_overflowed_is_kept(tmp_path):
+    line = '{"step": 1, "split": "train", "loss": 1.0, "grad_norm": Infinity}\n'
+    (tmp_path / "metrics.jsonl").write_text(line)
+    truncate_metrics(tmp_path, 1)
+    assert (tmp_path / "metrics.jsonl").read_text() == line
+
+
 def test_without_the_file_there_are_no_lines(tmp_path):
     assert read_metrics(tmp_path, "train") == []
     truncate_metrics(tmp_path, 2)

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from beautybert.training import hardware, runlog
-from beautybert.training.distributed import Ranks
+from beautybert.training import hardware, plots, runlog
+from beautybert.training.distributed import Ranks, entry_point
 from beautybert.training.runlog import RunLog, every, truncate_metrics
 from tests.conftest import ROOT, SAMPLE
 
@@ -174,6 +174,27 @@ def test_tensorboard_gets_every_number(tmp_path):
     assert [(event.step, event.value) for event in events.Scalars("train/lr")] == [(1, 0.5)]
 
 
+def test_tensorboard_gets_the_test_scores_by_input_and_by_label(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = open_log(tmp_path, tensorboard=True)
+    by_input = {"name": {"accuracy": 0.5, "macro_f1": 0.25, "products": 8, "coverage": []}}
+    per_class = {"Mist & Essence": {"f1": 0.75, "support": 4}}
+    log.test(7, {"loss": 1.0, "by_input": by_input, "per_class": per_class, "pool": {"name": {}}})
+    log.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    found = {}
+    for tag in events.Tags()["scalars"]:
+        found[tag] = [(event.step, event.value) for event in events.Scalars(tag)]
+    assert found == {
+        "test/loss": [(7, 1.0)],
+        "test_by_input_accuracy/name": [(7, 0.5)],
+        "test_by_input_macro_f1/name": [(7, 0.25)],
+        "test_per_class_f1/Mist & Essence": [(7, 0.75)],
+    }
+
+
 def test_the_end_draws_the_losses_and_knows_first_last_and_best(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     log = open_log(tmp_path, total_steps=2)
@@ -183,13 +204,18 @@ def test_the_end_draws_the_losses_and_knows_first_last_and_best(tmp_path, capsys
     log.finish(["products.json"], "a command")
     expected = "validation loss: 3.0000 at the start, 2.0000 at the end, 1.0000 at best; 50.0% of"
     assert log.validation_losses().startswith(expected)
-    assert f"the losses in {tmp_path / 'loss.png'}" in capsys.readouterr().out
+    told = f"the losses in {tmp_path / 'loss.png'}, 1 more beside it"
+    assert told in capsys.readouterr().out
     (tmp_path / "metrics.jsonl").write_text("")
     assert "no validation loss" in log.validation_losses()
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_end_says_what_the_run_took_and_left_and_what_to_type(tmp_path, clock, capsys):
+def test_the_end_says_what_the_run_took_and_left_and_what_to_type(
+    tmp_path, clock, capsys, monkeypatch
+):
+    monkeypatch.setattr(plots, "can_draw", lambda: False)  # pictures weigh something too
     log = open_log(tmp_path, start_step=2, total_steps=4)
     log.start_clock(1000)
     for step in (3, 4):
@@ -292,6 +318,33 @@ def test_a_folder_of_a_start_that_was_killed_early_counts_as_empty(tmp_path):
     runlog.check_folder(tmp_path, True, MAIN)
 
 
+def test_the_curves_of_another_run_are_not_taken_for_those_of_a_start_that_was_killed(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("{}")
+    with pytest.raises(ValueError, match="is not empty: choose another"):
+        runlog.check_folder(tmp_path, False, MAIN)
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path):
+    (tmp_path / "checkpoints" / "step-00000005.tmp").mkdir(parents=True)
+    for name in ("run.json", "run.json.9.tmp", "checkpoints/step-00000005.tmp/model.safetensors"):
+        (tmp_path / name).write_text("")
+    runlog.check_folder(tmp_path, True, MAIN)
+    assert not [path for path in tmp_path.rglob("*") if ".tmp" in path.name]
+
+
+def test_a_start_that_failed_before_run_json_may_be_tried_again(tmp_path):
+    @entry_point("")
+    def main(config):
+        runlog.check_folder(tmp_path / "run", False, MAIN)
+        (tmp_path / "run" / "tensorboard").mkdir(exist_ok=True)
+        (tmp_path / "run" / "metrics.jsonl").write_text("")
+        raise OSError("No space left on device")
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space"):
+            main(None)
+
+
 def test_a_run_folder_is_locked_for_one_process_until_it_ends(tmp_path):
     code = (
         "import sys; from pathlib import Path\n"
@@ -313,15 +366,19 @@ def test_a_run_folder_is_locked_for_one_process_until_it_ends(tmp_path):
 
 
 def test_a_corrupt_tokenizer_of_an_earlier_start_is_made_again(tmp_path, capsys):
-    assert runlog.resumed(tmp_path, True) is None
+    def read(folder):
+        if (folder / "tokenizer.json").read_text() != "good":
+            raise ValueError("tokenizer.json is bad")
+
+    assert runlog.resumed(tmp_path, True, read) is None
     path = tmp_path / "tokenizer.json"
-    path.write_text("{}")
-    assert runlog.resumed(tmp_path, True) == tmp_path
-    assert runlog.resumed(tmp_path, False) is None
-    for content in ("", "{", "[]"):
-        path.write_text(content)
-        assert runlog.resumed(tmp_path, True) is None
-        assert "tokenizer.json is" in capsys.readouterr().err
+    path.write_text("good")
+    assert runlog.resumed(tmp_path, True, read) == tmp_path
+    assert runlog.resumed(tmp_path, False, read) is None
+    assert runlog.resumed(tmp_path / "new", True, read) is None
+    path.write_text("")
+    assert runlog.resumed(tmp_path, True, read) is None
+    assert "tokenizer.json is bad; the tokenizer is made" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["", "{", "5", "[]", "{}", '{"config": 5}', "[" * 100_000])
@@ -368,13 +425,6 @@ def test_the_profiler_runs_on_rank_0_alone(tmp_path, monkeypatch):
     for ranks in (MAIN, OTHER):
         open_log(tmp_path, ranks=ranks).profiler(True)
     assert asked == [True, False]
-
-
-def test_only_a_resume_takes_the_tokenizer_of_an_earlier_start(tmp_path):
-    (tmp_path / "tokenizer.json").write_text("{}")
-    assert runlog.resumed(tmp_path, resume=True) == tmp_path
-    assert runlog.resumed(tmp_path, resume=False) is None
-    assert runlog.resumed(tmp_path / "new", resume=True) is None
 
 
 @pytest.mark.parametrize(
