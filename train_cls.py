@@ -52,7 +52,7 @@ from beautybert.training import (
 )
 from beautybert.training.options import option
 
-SAMPLE = ("data/sample/cosmetics.csv", "data/sample/sephora_website_dataset.csv")
+SAMPLE = tuple(map(runlog.sample, ("cosmetics.csv", "sephora_website_dataset.csv")))
 
 
 @dataclass(frozen=True)

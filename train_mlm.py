@@ -42,7 +42,7 @@ from beautybert.training import (
 )
 from beautybert.training.options import option
 
-SAMPLE = "data/sample/meta_All_Beauty.json.gz"
+SAMPLE = runlog.sample("meta_All_Beauty.json.gz")
 DEFAULTS = {  # tokens of batch and micro-batch, mask share, learning rate, dropout
     "tiny": (512, 512, 0.4, 3e-3, 0.0),  # for a minute on a CPU (docs/results.md)
     "scratch": (8192, 2048, 0.15, 1e-3, None),
@@ -319,7 +319,8 @@ def main(config: MlmConfig) -> dict:
         pretrained.save(out, model)
         predictions = fill_mask.save_after(out, model, prompts, tokenizer)
         log.results(predictions, log.validation_losses(), trained=checkpoint or progress.step)
-    log.finish(config.data, next_command=f"python train_cls.py --init {shlex.quote(config.out)}")
+    train_cls = runlog.command("train_cls.py", "beautybert-cls")
+    log.finish(config.data, next_command=f"{train_cls} --init {shlex.quote(config.out)}")
     return asdict(progress)
 
 

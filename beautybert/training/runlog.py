@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import shutil
 import signal
 import sys
@@ -405,6 +406,21 @@ class RunLog:
             self.file.close()
             if self.board:
                 self.board.close()
+
+
+def sample(name: str) -> str:
+    """The path of a file of the generated sample: the checkout's, or that which was installed."""
+    relative = Path("data", "sample", name)
+    package = Path(__file__).resolve().parents[1]
+    found = (path / relative for path in (package.parent, package) if (path / relative).is_file())
+    path = next(found, relative)
+    return str(relative if relative.is_file() and relative.samefile(path) else path)
+
+
+def command(script: str, installed: str) -> str:
+    """How to start a script that lies beside the one that runs, else its installed command."""
+    path = Path(sys.argv[0]).parent / script
+    return f"python {shlex.quote(str(path))}" if path.is_file() else installed
 
 
 def is_sample(data: Sequence[str]) -> bool:

@@ -3,9 +3,11 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +16,7 @@ import torch
 from beautybert.training import hardware, plots, runlog
 from beautybert.training.distributed import Ranks, entry_point
 from beautybert.training.runlog import RunLog, every, truncate_metrics
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SAMPLE
 
 CPU = torch.device("cpu")
 MAIN = Ranks(0, 0, 1, CPU)
@@ -479,3 +481,37 @@ def test_what_is_no_run_folder_is_not_resumed(tmp_path, content, message):
         (out / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=message):
         runlog.check_folder(out, resume=True, ranks=MAIN)
+
+
+def test_the_sample_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert runlog.sample("cosmetics.csv") == str(Path("data", "sample", "cosmetics.csv"))
+    monkeypatch.chdir(tmp_path)
+    assert runlog.sample("cosmetics.csv") == str(SAMPLE / "cosmetics.csv")
+    Path("data/sample").mkdir(parents=True)
+    Path("data/sample/cosmetics.csv").write_text("another's", encoding="utf-8")
+    assert runlog.sample("cosmetics.csv") == str(SAMPLE / "cosmetics.csv")
+    assert runlog.is_sample([runlog.sample("cosmetics.csv")])
+
+
+def test_the_installed_sample_is_known_as_the_sample(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    installed = tmp_path / "site-packages" / "beautybert"
+    (installed / "data" / "sample").mkdir(parents=True)
+    shutil.copy(SAMPLE / "cosmetics.csv", installed / "data" / "sample")
+    monkeypatch.setattr(runlog, "__file__", str(installed / "training" / "runlog.py"))
+    path = runlog.sample("cosmetics.csv")
+    assert path == str(installed / "data" / "sample" / "cosmetics.csv") and runlog.is_sample([path])
+
+
+def test_the_next_script_is_the_one_beside_this_or_the_installed_command(tmp_path, monkeypatch):
+    (tmp_path / "other.py").touch()
+    monkeypatch.chdir(tmp_path)
+    for started, expected in [
+        ("this.py", "python other.py"),
+        (str(tmp_path / "this.py"), f"python {tmp_path / 'other.py'}"),
+        ("", "python other.py"),
+        ("/somewhere/bin/beautybert-this", "beautybert-other"),
+    ]:
+        monkeypatch.setattr(sys, "argv", [started])
+        assert runlog.command("other.py", "beautybert-other") == expected
