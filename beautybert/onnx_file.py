@@ -102,7 +102,13 @@ def write_int8(path: Path, source: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quiet(), files.replacing(path) as temporary:
-        quantize_dynamic(source, temporary, per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(
+            source,
+            temporary,
+            per_channel=True,
+            reduce_range=True,
+            weight_type=QuantType.QInt8,
+        )
 
 
 def write_words(path: Path, word_models: Mapping[str, WordModel]) -> None:
