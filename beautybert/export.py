@@ -166,15 +166,16 @@ def open_run(folder: Path) -> Run:
         classifier = Classifier.load(folder)
         if not classifier.is_ours:
             raise ValueError(f"{folder} is a classifier of transformers, no run of train_cls.py")
-        model = classifier.model
-        return Run(folder, model, classifier.tokenizer, classifier.max_length, classifier)
+        tokenizer, max_length = classifier.tokenizer, classifier.max_length
+        return Run(folder, classifier.model, tokenizer, max_length, classifier)
     tokenizer = wordpiece.read(folder)
     config = pretrained.read_config(folder)
     pretrained.check_shapes(folder, config)
     masked_lm, report = pretrained.load_masked_lm(folder, config)
     max_length = trained_length(folder, config.max_position_embeddings)
     has_head = "newly initialised (" not in report
-    return Run(folder, masked_lm if has_head else masked_lm.bert, tokenizer, max_length)
+    model = masked_lm.eval() if has_head else masked_lm.bert.eval()
+    return Run(folder, model, tokenizer, max_length)
 
 
 def trained_length(folder: Path, positions: int) -> int:
@@ -230,7 +231,7 @@ def export_onnx(run: Run, config: ExportConfig) -> None:
     if config.int8:
         paths.append(int8_path(path))
         onnx_file.write_int8(paths[1], path)
-    products = onnx_check.test_products(run.folder) if classifier else []
+    products = onnx_check.held_out_products(run.folder) if classifier else []
     texts = [text for product in products for text in product.texts.values() if text]
     texts = list(dict.fromkeys(texts or onnx_check.prompts(run.folder)))
     ids, _ = encode_documents(texts, run.tokenizer, run.max_length)

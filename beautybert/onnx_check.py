@@ -40,7 +40,7 @@ class Product:
     label: str
 
 
-def test_products(folder: Path) -> list[Product]:
+def held_out_products(folder: Path) -> list[Product]:
     """At most `MOST_PRODUCTS` of a run's predictions_test.csv, from all over it; none without."""
     path = folder / "predictions_test.csv"
     if not path.is_file():
