@@ -84,6 +84,7 @@ def write_transformers(folder: Path, classifier: Classifier, part: str) -> None:
         "id2label": {str(i): label for i, label in enumerate(classifier.labels)},
         "label2id": {label: i for i, label in enumerate(classifier.labels)},
         "problem_type": "single_label_classification",
+        "max_document_length": classifier.max_length,
     }
     wordpiece.write(classifier.tokenizer, folder, classifier.max_length)
     pretrained.save(folder, model, metadata)
