@@ -87,7 +87,8 @@ def conflicts(config: ExportConfig) -> list[str]:
     for name, folder in folders.items():
         if folder:
             problems += _folder_problems(options.flag(name), Path(folder), config)
-    if config.transformers and config.transformers == config.sentence_transformers:
+    paths = [Path(folder).resolve() for folder in folders.values() if folder]
+    if len(set(paths)) < len(paths):
         problems.append("--transformers and --sentence-transformers need a folder each")
     return problems
 

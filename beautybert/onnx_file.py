@@ -37,6 +37,7 @@ from beautybert.cls.word_model import WordModel
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")  # the extra `onnx`
 METADATA_KEY = "beautybert"
 INPUT_NAMES = ("input_ids", "attention_mask")
+LARGEST = 1536 * 2**20  # bytes of weights; from there on torch writes them to another file
 
 
 class PaddedGraph(nn.Module):
@@ -69,23 +70,34 @@ def missing_packages() -> list[str]:
 def write(path: Path, graph: PaddedGraph, max_length: int, metadata: Mapping[str, Any]) -> None:
     """Write the graph, for any number of documents of up to max_length tokens.
 
-    metadata: what the file's own metadata has as JSON under `METADATA_KEY`.
+    metadata: what the file's own metadata has as JSON under `METADATA_KEY`. ValueError for a model
+    that is too large for one file, and for one that torch cannot export.
     """
+    size = sum(parameter.nbytes for parameter in graph.parameters())
+    if size >= LARGEST:
+        raise ValueError(
+            f"{path}: the model has {size / 2**30:.1f} GiB of weights, an ONNX file of this kind "
+            f"takes less than {LARGEST / 2**30:.1f}"
+        )
     batch = torch.export.Dim("batch", min=1)
     length = torch.export.Dim("length", min=1, max=max_length)
     axes = {name: {0: batch, 1: length} for name in INPUT_NAMES}
     # two tensors: what is one tensor here would be one input there
     example = tuple(torch.ones(2, 3, dtype=torch.long) for _ in INPUT_NAMES)
     with _quiet():
-        program: Any = torch.onnx.export(
-            graph,
-            example,
-            input_names=list(INPUT_NAMES),
-            output_names=[graph.output_name],
-            dynamic_shapes=axes,
-            dynamo=True,
-            verbose=False,
-        )
+        try:
+            program: Any = torch.onnx.export(
+                graph,
+                example,
+                input_names=list(INPUT_NAMES),
+                output_names=[graph.output_name],
+                dynamic_shapes=axes,
+                dynamo=True,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            reason = files.reason(error)
+            raise ValueError(f"{path}: torch {torch.__version__} cannot export: {reason}") from None
         for node in program.model.graph:
             node.metadata_props.clear()  # the lines of code, by the paths of this machine
         program.model.metadata_props[METADATA_KEY] = json.dumps(metadata, ensure_ascii=False)
