@@ -200,8 +200,8 @@ def transformers_input(run: Run, part: str | None) -> str:
         )
     if classifier.encoder_pool is None:
         raise ValueError(
-            f"{run.folder} is of an older version of beautybert, which did not calibrate the "
-            "encoder alone; train it again"
+            f"{run.folder}: the encoder alone is not calibrated, as in a run that has not finished "
+            "and in those of older versions; --resume it, or train it again"
         )
     if part is None and len(classifier.inputs) > 1:
         raise ValueError(

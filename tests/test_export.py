@@ -409,7 +409,7 @@ def test_runs_that_transformers_has_no_classifier_for_are_named(other_run, check
     out = str(tmp_path / "new")
     cases = {
         checkpoint: "--transformers is for classifiers; .* opens in transformers as it is",
-        other_run(encoder_pool=None): "older version of beautybert.* train it again",
+        other_run(encoder_pool=None): "the encoder alone is not calibrated, .* train it again",
         other_run(inputs=["name"]): "--input ingredients: .* was trained without it",
     }
     for folder, message in cases.items():
