@@ -15,7 +15,7 @@ import torch
 
 import train_cls
 import train_mlm
-from beautybert import predict
+from beautybert import export, predict
 from beautybert.training import options
 from tests.conftest import ROOT, product_tables, product_texts
 
@@ -71,7 +71,8 @@ def test_the_readme_is_short_enough_to_be_read_to_the_end():
 
 def fenced_commands():
     """The commands in the pages' code blocks: their words, their script, and the flags for it."""
-    modules = {"train_mlm.py": train_mlm, "train_cls.py": train_cls, "beautybert.predict": predict}
+    modules = {"train_mlm.py": train_mlm, "train_cls.py": train_cls}
+    modules |= {"beautybert.predict": predict, "beautybert.export": export}
     for page in (ROOT / "README.md", ROOT / "data" / "README.md", *(ROOT / "docs").glob("*.md")):
         blocks = re.findall(r"^```\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
         for line in "".join(blocks).replace("\\\n", " ").splitlines():
@@ -91,11 +92,14 @@ COMMANDS = list(fenced_commands())
 def test_commands_of_the_pages_are_accepted(command, tmp_path):
     """Their flags are parsed, and the rules between them hold for their number of ranks."""
     words, module, flags = command
-    name = {train_mlm: "MlmConfig", train_cls: "ClsConfig", predict: "PredictConfig"}[module]
-    config = options.parse(getattr(module, name), None, flags)
+    classes = {train_mlm: "MlmConfig", train_cls: "ClsConfig"}
+    classes |= {predict: "PredictConfig", export: "ExportConfig"}
+    config = options.parse(getattr(module, classes[module]), None, flags)
     problems = options.out_of_range(config)
     if module is predict:
         problems += predict.conflicts(replace(config, model=str(tmp_path)))
+    elif module is export:  # its other rules are about files
+        assert config.onnx or config.transformers or config.sentence_transformers
     else:
         torchruns = ("--nnodes", "--nproc-per-node")
         counts = [int(words[words.index(flag) + 1]) for flag in torchruns if flag in words]
@@ -106,7 +110,7 @@ def test_commands_of_the_pages_are_accepted(command, tmp_path):
 
 
 def test_the_pages_have_the_commands_that_were_looked_for():
-    assert {module for _, module, _ in COMMANDS} == {train_mlm, train_cls, predict}
+    assert {module for _, module, _ in COMMANDS} == {train_mlm, train_cls, predict, export}
     assert len(COMMANDS) >= 12
 
 

@@ -4,10 +4,11 @@ The documents of a micro-batch are packed one after another into one row of toke
 says how long each is; `attend` lets the tokens of a document see one another and nothing else. On
 CUDA in half precision torch's variable-length flash kernel does this. Elsewhere each group of
 neighbours of the same length is one batch of `scaled_dot_product_attention`, so nothing is padded
-or masked. Neither backend has dropout on the attention weights: the kernel has none, and both must
-compute one model.
+or masked. Documents that come padded, as to an exported model, are masked. No backend has dropout
+on the attention weights: the kernel has none, and all must compute one model.
 
-Letters: N tokens in the micro-batch, B documents, T length of a document, H heads, K head size.
+Letters: N tokens in the micro-batch, B documents, T length of a document (or of all padded ones),
+H heads, K head size.
 """
 
 from __future__ import annotations
@@ -42,16 +43,18 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 class PackedLengths:
     """The lengths of the documents packed in a micro-batch.
 
-    seqlens: tokens of each document, in order, on the CPU. cu_seqlens: (B + 1,) int32, their
+    seqlens: tokens of each document, in order, on the CPU. cu_seqlens: (B + 1,), int32, their
     cumulative sum: the start of each document and, last, N. max_seqlen: the longest. use_flash:
-    whether the device of `cu_seqlens` has the kernel. Documents sorted by length make the fewest
-    groups, and so the fastest step on a CPU.
+    whether the device of `cu_seqlens` has the kernel. mask: (B, T), True at real tokens, where all
+    documents are padded to T tokens; `seqlens` is then empty. Documents sorted by length make the
+    fewest groups, and so the fastest step on a CPU.
     """
 
     seqlens: tuple[int, ...]
     cu_seqlens: Tensor
     max_seqlen: int
     use_flash: bool = False
+    mask: Tensor | None = None
 
     @classmethod
     def of(cls, seqlens: Iterable[int], device: torch.device | str = "cpu") -> PackedLengths:
@@ -60,6 +63,16 @@ class PackedLengths:
         cu_seqlens = torch.zeros(len(seqlens) + 1, dtype=torch.int32)
         cu_seqlens[1:] = torch.tensor(seqlens).cumsum(0)
         return cls(seqlens, cu_seqlens, max(seqlens)).to(torch.device(device))
+
+    @classmethod
+    def padded(cls, mask: Tensor) -> PackedLengths:
+        """Of documents that are padded to one length, from their mask (B, T).
+
+        All is computed by operations on tensors, so that the model can be traced for export.
+        """
+        B, T = mask.shape
+        starts = torch.arange(B + 1, device=mask.device) * T
+        return cls((), starts, T, mask=mask.bool())
 
     def to(self, device: torch.device) -> PackedLengths:
         """The same lengths with `cu_seqlens` on `device`."""
@@ -88,11 +101,22 @@ def backend_name(device: torch.device, dtype: torch.dtype | None, head_size: int
 
 def attend(q: Tensor, k: Tensor, v: Tensor, lengths: PackedLengths) -> Tensor:
     """Scaled dot-product attention inside each document: (N, H, K) x 3 -> (N, H, K)."""
+    if lengths.mask is not None:
+        return _sdpa_with_mask(q, k, v, lengths.mask)
     if lengths.use_flash and suits_flash(q.dtype, q.shape[-1]):
         cu_seqlens, max_seqlen = lengths.cu_seqlens, lengths.max_seqlen
         attended = varlen_attn(q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen)
         return attended  # type: ignore[return-value]  # a tuple only if asked for more
     return _sdpa_over_groups(q, k, v, lengths)
+
+
+def _sdpa_with_mask(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """(B T, H, K) x 3 -> (B T, H, K); no token attends to one where the mask (B, T) is False."""
+    B, T = mask.shape
+    H, K = q.shape[1:]
+    q_, k_, v_ = (x.view(B, T, H, K).transpose(1, 2) for x in (q, k, v))  # (B, H, T, K)
+    attended = F.scaled_dot_product_attention(q_, k_, v_, attn_mask=mask[:, None, None, :])
+    return attended.transpose(1, 2).reshape(B * T, H, K)
 
 
 @torch.compiler.disable  # groups differ between micro-batches: tracing would recompile for each

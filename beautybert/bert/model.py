@@ -301,6 +301,7 @@ class BertModel(nn.Module):
 
     def __init__(self, config: BertConfig, pooler: bool = True):
         super().__init__()
+        self.config = config
         self.embeddings = BertEmbeddings(config)
         self.encoder = BertEncoder(config)
         self.pooler: Any = None
@@ -434,6 +435,9 @@ class BertForSequenceClassification(nn.Module):
 
 def mean_of_documents(hidden: Tensor, lengths: PackedLengths) -> Tensor:
     """The mean over each document's tokens, [CLS] and [SEP] with them: (N, D) -> (B, D)."""
+    if lengths.mask is not None:
+        real = lengths.mask[..., None].to(hidden.dtype)  # (B, T, 1)
+        return (hidden.view(*lengths.mask.shape, -1) * real).sum(1) / real.sum(1)
     counts = lengths.cu_seqlens.diff()  # (B,)
     indices = torch.arange(len(counts), device=hidden.device)
     document = torch.repeat_interleave(indices, counts, output_size=len(hidden))  # (N,)
@@ -472,16 +476,25 @@ def sinusoids(positions: int, hidden_size: int) -> Tensor:
     return math.sqrt(2) * waves[:, :hidden_size]
 
 
+def flatten_padded(
+    input_ids: Tensor, attention_mask: Tensor
+) -> tuple[Tensor, Tensor, PackedLengths]:
+    """Padded ids (B, T) and their 0/1 mask (B, T) as the models take them, padding included.
+
+    Logits and hidden states at padding mean nothing. The heads of classifiers find [CLS] where the
+    padding is on the right.
+    """
+    position_ids = (attention_mask.cumsum(1) - 1).clamp(min=0)  # (B, T)
+    return input_ids.flatten(), position_ids.flatten(), PackedLengths.padded(attention_mask)
+
+
 def encode_padded(bert: BertModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
     """Padded ids (B, T) and their 0/1 mask (B, T) -> hidden states (B, T, D), 0 at padding.
 
     For tests, notebooks and export.
     """
-    real = attention_mask.bool()
-    lengths = PackedLengths.of(real.sum(1).tolist(), input_ids.device)
-    position_ids = real.long().cumsum(1) - 1
-    hidden = bert(input_ids[real], position_ids[real], lengths)
-    return hidden.new_zeros(*input_ids.shape, hidden.shape[-1]).index_put((real,), hidden)
+    hidden = bert(*flatten_padded(input_ids, attention_mask)).view(*input_ids.shape, -1)
+    return hidden.masked_fill(~attention_mask.bool()[..., None], 0)
 
 
 def num_parameters(model: nn.Module) -> int:

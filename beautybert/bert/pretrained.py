@@ -25,6 +25,7 @@ from beautybert.bert.model import (
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
+    BertModel,
     config_of_size,
 )
 from beautybert.bert.wordpiece import token_list
@@ -327,7 +328,7 @@ def load_masked_lm(checkpoint: Path | None, config: BertConfig) -> tuple[BertFor
 
 def save(
     folder: Path,
-    model: BertForMaskedLM | BertForSequenceClassification,
+    model: BertForMaskedLM | BertForSequenceClassification | BertModel,
     metadata: dict | None = None,
 ) -> None:
     """Write model.safetensors (fp32) and config.json, which transformers and `read_weights` open.

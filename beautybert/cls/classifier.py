@@ -64,6 +64,8 @@ class Classifier:
     labels -> the label that the table merges them into. same_reader: whether lists are read by the
     tables that it was trained with. is_ours: whether train_cls.py has made it; one of transformers
     reads names and lists as they are (documents.read_raw). source: its folder, for messages.
+    encoder_pool: the pool of the encoder alone, for exports without word models; older runs have
+    none.
     """
 
     model: BertForSequenceClassification
@@ -79,6 +81,7 @@ class Classifier:
     same_reader: bool = True
     is_ours: bool = True
     source: str = "the classifier"
+    encoder_pool: Pool | None = None
 
     @classmethod
     def unfinished(
@@ -110,7 +113,7 @@ class Classifier:
         )
 
     def with_pool(self, data: ClsBatches, document_logits: Mapping[str, Tensor]) -> Classifier:
-        """The same with word models fitted on training, and the pool fitted on validation.
+        """The same with word models fitted on training, and both pools fitted on validation.
 
         document_logits: the encoder's for the validation products, by input, (P, C).
         """
@@ -120,14 +123,22 @@ class Classifier:
         texts = data.texts("valid")
         logits = {**document_logits, **word_model.logits(word_models, texts)}
         has = given(texts)
-        pool = pools.fit(logits, has, data.target_ids("valid"), self.pool.log_prior)
+        targets, log_prior = data.target_ids("valid"), self.pool.log_prior
+        pool = pools.fit(logits, has, targets, log_prior)
+        encoder_pool = pools.fit(document_logits, has, targets, log_prior)
         vetted = []
         for part, has_part, model in zip(INPUTS, has, map(word_models.get, INPUTS), strict=True):
             shares = [model.known_share(text) for text in texts[part] if text] if model else []
             num_unknown = sum(share < LEAST_KNOWN for share in shares)
             if num_unknown <= MOST_UNKNOWN * int(has_part.sum()):
                 vetted.append(part)
-        return replace(self, word_models=word_models, pool=pool, vetted=tuple(vetted))
+        return replace(
+            self,
+            word_models=word_models,
+            pool=pool,
+            encoder_pool=encoder_pool,
+            vetted=tuple(vetted),
+        )
 
     # ---- in and out ----------------------------------------------------------------------------
 
@@ -161,6 +172,7 @@ class Classifier:
             same_reader=found.reader_tables in ("", tables_fingerprint()),
             is_ours=found.is_ours,
             source=str(folder),
+            encoder_pool=found.encoder_pool,
         )
 
     def save(self, folder: Path) -> None:
@@ -179,6 +191,7 @@ class Classifier:
             "inputs": list(self.inputs),
             "vetted_inputs": list(self.vetted),
             "pool": self.pool.to_dict(),
+            "encoder_pool": self.encoder_pool.to_dict() if self.encoder_pool else None,
             "families": dict(self.families),
             "label_synonyms": dict(self.synonyms),
             "max_document_length": self.max_length,  # "max_length" is a generation setting

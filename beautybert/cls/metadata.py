@@ -43,6 +43,7 @@ class Metadata:
     vetted: tuple[str, ...]
     max_length: int
     pool: Pool
+    encoder_pool: Pool | None
     families: dict[str, str]
     synonyms: dict[str, str]
     reader_tables: str
@@ -82,6 +83,10 @@ def read(folder: Path) -> Metadata:
         )
     labels = _labels(contents, path, is_ours)
     pool = files.value_of(contents, "pool", dict, path, default=None)
+    alone = files.value_of(contents, "encoder_pool", dict, path, default=None)
+    encoder_pool = None
+    if alone is not None:
+        encoder_pool = Pool.from_dict(alone, len(labels), f"{path}: encoder_pool")
     positions = config.max_position_embeddings
     for field in ("inputs", "max_document_length") if is_ours else ():
         if field not in contents:
@@ -103,6 +108,7 @@ def read(folder: Path) -> Metadata:
             at_most=positions,
         ),
         pool=Pool.from_dict(pool, len(labels), f"{path}: pool"),
+        encoder_pool=encoder_pool,
         families=_texts(contents, "families", path),
         synonyms=_texts(contents, "label_synonyms", path),
         reader_tables=files.value_of(contents, "reader_tables", str, path, default=""),

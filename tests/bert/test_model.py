@@ -22,6 +22,7 @@ from beautybert.bert.model import (
     config_of_size,
     decode,
     encode_padded,
+    flatten_padded,
 )
 from beautybert.bert.pretrained import canonical_keys, load_weights
 from beautybert.mlm.batches import MlmBatch
@@ -235,6 +236,18 @@ def test_padded_convenience_equals_packed_and_is_zero_at_padding():
     hidden = encode_padded(bert, rows, mask)
     torch.testing.assert_close(hidden[mask.bool()], bert(ids, positions, lengths))
     assert (hidden[0, :4] == 0).all()
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_heads_see_no_padding(head):
+    torch.manual_seed(0)
+    seqlens = (3, 7, 5)
+    model = BertForSequenceClassification(SMALL, 4, head).eval()
+    ids, positions, lengths = packed(seqlens)
+    rows, mask = padded(ids, seqlens)
+    rows[mask == 0] = 7  # any token
+    logits = model(*flatten_padded(rows, mask))
+    torch.testing.assert_close(logits, model(ids, positions, lengths), atol=1e-5, rtol=0)
 
 
 def test_bf16_autocast_stays_near_fp32():

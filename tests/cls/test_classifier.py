@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 
 import beautybert
 from beautybert.bert import wordpiece
@@ -20,6 +21,7 @@ from beautybert.cls import classifier as classifiers
 from beautybert.cls import word_model
 from beautybert.cls.batches import ClsBatches
 from beautybert.cls.classifier import Answer, Classifier
+from beautybert.cls.documents import given
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.pool import BALANCED, CASES, PRIOR, Pool
 from beautybert.cls.products import INPUTS, Product
@@ -456,6 +458,26 @@ def test_nothing_of_a_finished_classifier_depends_on_the_test_split(by_split, cl
     others[0] = by_split["train"][3]  # mascara stays in training
     other = finished(by_split | {"train": others}, classifier)
     assert other["words"] != expected["words"] and other["pool"] != expected["pool"]
+
+
+def test_the_pool_of_the_encoder_alone_is_fitted_without_the_word_models(
+    by_split, classifier, tmp_path
+):
+    data = batches_of(by_split, classifier.tokenizer)
+    targets = data.target_ids("valid")
+    noise = torch.Generator().manual_seed(0)
+    logits = {
+        part: 2.0 * F.one_hot(targets, 4) + torch.randn(60, 4, generator=noise).double()
+        for part in INPUTS
+    }
+    unfinished = Classifier.unfinished(classifier.model, data, "full", None)
+    result = unfinished.with_pool(data, logits)
+    alone = result.encoder_pool
+    assert not [term for case in CASES for term in alone.weights[case] if "words" in term]
+    has = given(data.texts("valid"))
+    losses = [float(F.cross_entropy(pool(logits, has), targets)) for pool in (alone, result.pool)]
+    assert losses[0] < losses[1], "weights that were fitted beside word models are too small"
+    assert Classifier.load(saved(result, tmp_path)).encoder_pool.to_dict() == alone.to_dict()
 
 
 def with_other_names(products, num_other):
