@@ -286,6 +286,7 @@ def main(config: ClsConfig) -> dict:
     finished = answering.with_pool(data, logits["valid"])
     finished.save(out)
     facts = {"best": progress.best, "labels": config.labels, "split": config.split}
+    facts["command"] = options.command_line("train_cls.py", config)
     result = report.judge(data, finished, logits["test"], facts, config.baseline)
     log.test(progress.step, result.scores)
     log.results(report.write(out, data, result), trained=progress.best["step"] > 0)

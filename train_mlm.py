@@ -28,7 +28,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from beautybert.bert import model as bert_model
 from beautybert.bert import model_folder, pretrained, token_units, wordpiece
-from beautybert.mlm import added_tokens, batches, corpus, fill_mask, token_cache
+from beautybert.mlm import added_tokens, batches, corpus, fill_mask, model_card, token_cache
 from beautybert.training import (
     checkpoints,
     distributed,
@@ -318,6 +318,7 @@ def main(config: MlmConfig) -> dict:
     if ranks.is_main:
         pretrained.save(out, model)
         predictions = fill_mask.save_after(out, model, prompts, tokenizer)
+        model_card.write(out, model, options.command_line("train_mlm.py", given))
         log.results(predictions, log.validation_losses(), trained=checkpoint or progress.step)
     train_cls = runlog.command("train_cls.py", "beautybert-cls")
     log.finish(config.data, next_command=f"{train_cls} --init {shlex.quote(config.out)}")

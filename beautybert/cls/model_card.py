@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from beautybert.cls.pool import CASES
+from beautybert.training import run_card
 
 CASE_NAMES = {"name": "name alone", "ingredients": "list alone", "both": "name and list"}
 CARD = """\
----
-library_name: beautybert
-pipeline_tag: text-classification
----
-
+{header}
 # What kind of product a cosmetic is
 
 A classifier of beautybert that tells {num_labels} labels apart, by {inputs}. It was trained on
 {train:,} products of {sources}; what follows was counted on {test:,} others, the test split.
 `report.json` has all of it, label by label; `run.json` the options.
-
-There is no answer "none of these": of a garden hose it names the likeliest label. Nothing but a
-text of which it knows hardly a word is left without an answer ({unanswered:,} of the test products,
-which count as wrong). Probabilities are calibrated on {valid:,} products of its tables and promise
-nothing for products unlike them.
 
 ## How good it is
 
@@ -40,9 +34,30 @@ many there are, and how many of these are right. The first row has all that are 
 
 {coverage}
 
-## How to ask it
+## What it is not good for
+
+There is no answer "none of these": of a garden hose it names the likeliest label. Nothing but a
+text of which it knows hardly a word is left without an answer ({unanswered:,} of the test products,
+which count as wrong). Probabilities are calibrated on {valid:,} products of its tables and promise
+nothing for products unlike them. It says what kind of product a list is of, and nothing about
+whether the product is safe, effective or allowed.
+
+{data}
+{training}
+## How to open it
 
     {command}
+
+In Python:
+
+    from beautybert import Classifier
+    Classifier.load({quoted}).predict(names=["Velvet Night Serum"])
+
+In onnxruntime, with the word models and the pool beside it (docs/export.md):
+
+    python -m beautybert.export {folder} --onnx model.onnx
+
+{in_transformers}
 
 ## How an answer is made
 
@@ -56,27 +71,70 @@ over its words (`words.safetensors`), and the logarithm of the labels' shares in
 ## Labels
 
 {labels}
-"""
+
+{licence}"""
 INPUT_NAMES = {"name": "name", "ingredients": "ingredient list"}
+AS_ENCODER = """\
+In `transformers` this folder opens as its encoder alone, without the head:
+
+    from transformers import AutoModel
+    AutoModel.from_pretrained({quoted})"""
+AS_CLASSIFIER = """\
+In `transformers` this folder opens as a classifier of one text at a time, without calibration and
+word models; `export --transformers` writes it calibrated, for one of its inputs:
+
+    from transformers import AutoModelForSequenceClassification
+    AutoModelForSequenceClassification.from_pretrained({quoted})
+
+    python -m beautybert.export {folder} --transformers calibrated --input {part}"""
 
 
-def model_card(scores: Mapping[str, Any], labels: Sequence[str], command: str) -> str:
-    """Markdown, from what report.json holds. command: one that asks the model, for a shell."""
+def model_card(folder: Path, scores: Mapping[str, Any], labels: Sequence[str], command: str) -> str:
+    """Markdown, from what report.json and the run folder hold.
+
+    command: one that asks the model, for a shell.
+    """
+    run = run_card.read_run(folder)
     by_input = scores_by_input(scores)
     inputs = [name for part, name in INPUT_NAMES.items() if part in scores["inputs"]]
     read = {case: weights for case, weights in scores["pool"].items() if _reads(scores, case)}
+    measured = {"accuracy": scores["accuracy"], "f1": scores["macro_f1"]}
+    is_pooler = run["config"]["head"] == "pooler"
+    paths = {"folder": shlex.quote(str(folder)), "quoted": repr(str(folder))}
     return CARD.format(
+        header=run_card.header(
+            run, library="beautybert", task="text-classification", name=folder.name, scores=measured
+        ),
         num_labels=len(labels),
         inputs=" or ".join(inputs),
         **scores["sizes"],
         sources=", ".join(scores["sources"]),
         scores=_score_table(by_input),
         coverage=_coverage_table(by_input),
+        unanswered=scores["unanswered"],
+        data=run_card.data_section(run, _counts(run["data"])),
+        training=run_card.training_section(folder, run, scores["command"]),
         command=command,
+        in_transformers=(AS_CLASSIFIER if is_pooler else AS_ENCODER).format(
+            **paths, part=scores["inputs"][0]
+        ),
         pool=_pool_table(read),
         labels="\n".join(_label_line(label, scores["merged_labels"]) for label in labels),
-        unanswered=scores["unanswered"],
+        licence=run_card.licence_section(run),
+        **paths,
     )
+
+
+def _counts(data: Mapping[str, Any]) -> list[str]:
+    """What was read and what was left out of it."""
+    dropped = [f"{count:,} {why}" for why, count in data["dropped"].items() if count]
+    left_out = data["labels_left_out"]
+    lines = [f"{sum(data['rows'].values()):,} rows" + (";" if dropped else ".")]
+    if dropped:
+        lines.append(f"left out: {', '.join(dropped)}.")
+    if left_out:
+        lines.append(f"{len(left_out):,} labels were left out, with too few products.")
+    return lines
 
 
 def _label_line(label: str, merged: Mapping[str, Sequence[str]]) -> str:
@@ -105,12 +163,6 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     return (middle - half) / scale, (middle + half) / scale
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _score_table(by_input: Mapping[str, Mapping[str, Any]]) -> str:
     """Accuracy, top 3 and macro-F1 by input, beside the baselines."""
     rows = []
@@ -123,7 +175,7 @@ def _score_table(by_input: Mapping[str, Mapping[str, Any]]) -> str:
         row.append(f"{found['majority_accuracy']:.1%}")
         rows.append(row)
     own = ["input", "products", "accuracy", "top 3", "macro-F1"]
-    return _table([*own, "LinearSVC accuracy", "LinearSVC macro-F1", "majority"], rows)
+    return run_card.table([*own, "LinearSVC accuracy", "LinearSVC macro-F1", "majority"], rows)
 
 
 def _coverage_table(by_input: Mapping[str, Mapping[str, Any]]) -> str:
@@ -135,7 +187,7 @@ def _coverage_table(by_input: Mapping[str, Mapping[str, Any]]) -> str:
             text = f"{level['answered']:.1%}, {level['correct']:.1%} right"
             cells.append(text if level["answered"] else "none")
         rows.append([f"{levels[0]['min_probability']:g}", *cells])
-    return _table(["at least", *by_input], rows)
+    return run_card.table(["at least", *by_input], rows)
 
 
 def _pool_table(weights: Mapping[str, Mapping[str, float]]) -> str:
@@ -144,4 +196,4 @@ def _pool_table(weights: Mapping[str, Mapping[str, float]]) -> str:
     rows = []
     for case, of_case in weights.items():
         rows.append([CASE_NAMES[case], *(f"{of_case.get(term, 0):.3f}" for term in terms)])
-    return _table(["", *terms], rows)
+    return run_card.table(["", *terms], rows)

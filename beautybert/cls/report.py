@@ -167,7 +167,7 @@ def write(folder: Path, data: ClsBatches, report: Report) -> str:
     test, labels = data.by_split["test"], data.labels
     text = json.dumps(report.scores, indent=1, ensure_ascii=False)
     files.write_text(folder / "report.json", text + "\n")
-    card = model_card(report.scores, labels, command(folder, data, report))
+    card = model_card(folder, report.scores, labels, command(folder, data, report))
     files.write_text(folder / "README.md", card)
     rows: list[tuple] = [
         ("source", "row", "name", "ingredients", "label", "prediction", "probability")

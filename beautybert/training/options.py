@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import shlex
 import sys
 import types
 import typing
@@ -68,6 +69,24 @@ def to_dict(config: Any) -> dict[str, Any]:
     """The options as run.json holds them, without those that only say how the run was started."""
     values = dataclasses.asdict(config)
     return {name: value for name, value in values.items() if name not in LEFT_OUT}
+
+
+def command_line(script: str, config: Any) -> str:
+    """The flags by which a script gets a config, for a shell: those that are not the default."""
+    words = [script]
+    fields = dataclasses.fields(config)
+    given = {field.name for field in fields if getattr(config, field.name) != field.default}
+    overridden = {field.metadata["instead_of"] for field in fields if field.name in given}
+    for field in fields:
+        value = getattr(config, field.name)
+        if field.name not in given - overridden or field.name in LEFT_OUT:
+            continue
+        if isinstance(value, bool):
+            words.append(flag(field.name) if value else flag(f"no_{field.name}"))
+        else:
+            words.append(flag(field.name))
+            words += map(str, value) if isinstance(value, tuple) else [str(value)]
+    return shlex.join(words)
 
 
 # ---- what is wrong with options ----------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Small tables of products for the tests of this folder."""
 
 import csv
+import json
 
 from beautybert.cls.products import Product, read_products
 
@@ -34,3 +35,20 @@ def labelled(labels):
         Product("table", i, label, "", "", f"text {i}", f"text {i}", "", f"text {i}")
         for i, label in enumerate(labels)
     ]
+
+
+def write_run_json(folder):
+    """What a model card reads of run.json, for a run that tells products of two tables apart."""
+    run = {
+        "config": {"data": ["a/shop.csv", "b/sephora.csv"], "init": "scratch", "head": "mlp"},
+        "data": {
+            "fingerprint": "0123456789abcdef",
+            "rows": {"shop": 1500, "sephora": 9000},
+            "dropped": {"no name": 3, "label unknown": 0},
+            "labels_left_out": {},
+        },
+        "versions": {"torch": "2.13.0"},
+        "device": "x86_64",
+        "ranks": 1,
+    }
+    (folder / "run.json").write_text(json.dumps(run))

@@ -1,10 +1,16 @@
 """The card says what the report says."""
 
+import json
 import re
 
 import pytest
+from huggingface_hub import ModelCard
 
 from beautybert.cls.model_card import model_card, wilson_interval
+from tests.cls.example_tables import write_run_json
+from tests.conftest import SAMPLE
+
+CLASSIFIER = "AutoModelForSequenceClassification"
 
 
 def scores_of(accuracy, svc, shares):
@@ -25,6 +31,12 @@ def scores_of(accuracy, svc, shares):
 
 
 @pytest.fixture
+def folder(tmp_path):
+    write_run_json(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def report():
     name = scores_of(0.789, (0.77, 0.654), [(0.0, 1.0, 0.789), (0.9, 0.0, 0.0)])
     everything = scores_of(0.811, (0.75, 0.6), [(0.0, 0.99, 0.82), (0.9, 0.4, 0.97)])
@@ -40,6 +52,7 @@ def report():
         "by_input": {"name": name},
         "pool": weights,
         "unanswered": 12,
+        "command": "train_cls.py --data a/shop.csv b/sephora.csv",
         "merged_labels": {"Cream": ["day cream", "night cream"]},
     }
 
@@ -51,15 +64,13 @@ def tables_of(card):
     return [[header, *others] for header, _, *others in rows]
 
 
-def test_tables_have_the_scores_the_coverage_and_the_pool(report):
-    card = model_card(report, ["Cream", "Gel"], "ask it")
+def test_tables_have_the_scores_the_coverage_and_the_pool(report, folder):
+    card = model_card(folder, report, ["Cream", "Gel"], "ask it")
     scores, coverage, pool = tables_of(card)
-    assert card.startswith("---\nlibrary_name: beautybert\n")
     assert "tells 2 labels apart, by name or ingredient list." in card
     assert "trained on\n8,000 products of shop, sephora;" in card
-    assert "\n    ask it\n" in card and card.endswith(
-        "- `Cream`: day cream, night cream\n- `Gel`\n"
-    )
+    assert "\n    ask it\n" in card
+    assert "\n- `Cream`: day cream, night cream\n- `Gel`\n\n## Licence\n" in card
     assert "without an answer (12 of the test products,\n" in card
     assert scores[1:] == [
         ["as they are", "1,234", "81.1% (79% to 83%)", "90.0%", "0.500", "75.0%", "0.600", "6.0%"],
@@ -77,8 +88,8 @@ def test_tables_have_the_scores_the_coverage_and_the_pool(report):
     ]
 
 
-def test_a_model_of_one_input_has_no_weights_of_others(report):
-    card = model_card({**report, "inputs": ["name"]}, ["Cream", "Gel"], "ask it")
+def test_a_model_of_one_input_has_no_weights_of_others(report, folder):
+    card = model_card(folder, {**report, "inputs": ["name"]}, ["Cream", "Gel"], "ask it")
     assert "apart, by name." in card
     assert tables_of(card)[2] == [
         ["", "name", "prior", "balanced prior"],
@@ -86,9 +97,52 @@ def test_a_model_of_one_input_has_no_weights_of_others(report):
     ]
 
 
-def test_a_baseline_that_was_not_fitted_has_no_scores(report):
+def test_the_header_is_what_the_hub_reads(report, folder):
+    header = ModelCard(model_card(folder, report, ["Cream", "Gel"], "ask it")).data
+    assert header.library_name == "beautybert" and header.pipeline_tag == "text-classification"
+    assert header.license is None and header.base_model is None and header.language == "en"
+    found = {result.metric_type: result.metric_value for result in header.eval_results}
+    assert found == {"accuracy": 0.811, "f1": 0.5}
+    assert header.eval_results[0].dataset_name == "shop.csv, sephora.csv"
+
+
+def test_the_data_and_the_way_to_train_are_said(report, folder):
+    (folder / "metrics.jsonl").write_text(
+        '{"step": 20, "split": "train", "loss": 1.0, "tokens": 12345}\n'
+    )
+    card = model_card(folder, report, ["Cream", "Gel"], "ask it")
+    assert "- `shop.csv`\n- `sephora.csv`\n\n10,500 rows;\nleft out: 3 no name.\n" in card
+    assert "Fingerprint of what was read: `0123456789abcdef`." in card
+    assert "\nFrom random weights, by\n\n    python train_cls.py --data a/shop.csv" in card
+    assert "\n20 steps, 12,345 tokens, on x86_64; torch 2.13.0." in card
+    assert "made of the files above; what may" in card
+
+
+@pytest.mark.parametrize("head, opened", [("mlp", "AutoModel"), ("pooler", CLASSIFIER)])
+def test_what_opens_in_transformers_depends_on_the_head(report, folder, head, opened):
+    run = json.loads((folder / "run.json").read_text())
+    run["config"] |= {"head": head, "init": "some/bert"}
+    (folder / "run.json").write_text(json.dumps(run | {"ranks": 8}))
+    card = model_card(folder, report, ["Cream", "Gel"], "ask it")
+    assert f"import {opened}\n" in card
+    assert ("export --transformers" in card) == (head == "pooler")
+    assert ModelCard(card).data.base_model == "some/bert"
+    assert "\nFrom `some/bert`, by\n\n    torchrun --nproc-per-node 8 train_cls.py" in card
+    assert "made of the files above and of `some/bert`; what" in card
+
+
+def test_the_sample_is_ours_to_give(report, folder):
+    run = json.loads((folder / "run.json").read_text())
+    run["config"]["data"] = [str(SAMPLE / "cosmetics.csv")]
+    (folder / "run.json").write_text(json.dumps(run))
+    card = model_card(folder, report, ["Cream", "Gel"], "ask it")
+    assert ModelCard(card).data.license == "mit"
+    assert "MIT, as the program: trained on the generated sample" in card
+
+
+def test_a_baseline_that_was_not_fitted_has_no_scores(report, folder):
     report["tfidf_linear_svc"] = None
-    scores = tables_of(model_card(report, ["Cream", "Gel"], "ask it"))[0]
+    scores = tables_of(model_card(folder, report, ["Cream", "Gel"], "ask it"))[0]
     assert scores[1][5:7] == ["not run", "not run"]
 
 

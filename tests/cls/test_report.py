@@ -15,6 +15,7 @@ from beautybert.cls.labels import redundant
 from beautybert.cls.pool import Pool
 from beautybert.cls.products import INPUTS, Product
 from beautybert.training.distributed import Ranks
+from tests.cls.example_tables import write_run_json
 from tests.conftest import curves
 
 TEST = [("Cream", "one", "x"), ("Gel", "two", ""), ("Gel", "", "y"), ("Oil", "three", "z")]
@@ -42,7 +43,18 @@ def judge(data):
     families = {"Cream": "face", "Gel": "face"}
     classifier = Classifier(None, data.tokenizer, LABELS, pool, {}, INPUTS, 16, families=families)
     logits = dict(zip(INPUTS, (logits_of(NAMES_SAY), logits_of(LISTS_SAY)), strict=True))
-    return report.judge(data, classifier, logits, {"best": {"step": 7}, "labels": "full"}, True)
+    return report.judge(
+        data,
+        classifier,
+        logits,
+        {"best": {"step": 7}, "labels": "full", "command": "train_cls.py"},
+        True,
+    )
+
+
+@pytest.fixture(autouse=True)
+def run_json(tmp_path):
+    write_run_json(tmp_path)
 
 
 @pytest.fixture

@@ -16,18 +16,18 @@ import pytest
 
 from tests.conftest import ROOT
 
-TRIED: list[str] = []
-
 
 @pytest.fixture
-def tried():
+def tried(request):
     """Call it with a line about what a test has tried."""
-    return TRIED.append
+    return lambda line: request.node.user_properties.append(("tried", line))
 
 
 def pytest_terminal_summary(terminalreporter):
-    for line in TRIED:
-        terminalreporter.write_line(line)
+    for report in terminalreporter.getreports("passed"):
+        for name, line in report.user_properties:
+            if name == "tried" and report.when == "call":
+                terminalreporter.write_line(line)
 
 
 # Reads a line of JSON for each run: script, options. Answers with the process's number, then with

@@ -3,6 +3,7 @@ import json
 import math
 import os
 import re
+import shlex
 import subprocess
 import sys
 import typing
@@ -464,3 +465,17 @@ def test_a_missing_extra_says_what_to_install():
         "--no-such-package needs the package no_such_package: pip install -e '.[no_such_package]'"
     ]
     assert options.missing_extra("torch") == []
+
+
+def test_the_command_line_of_a_config_is_parsed_to_it():
+    for config in (
+        MlmConfig(),
+        MlmConfig(data=("a b.json", "c.txt"), lr=1e-4, compile=True, out="it's", seed=3),
+        ClsConfig(baseline=False, columns=("label=x y",), max_steps=0, dropout=0.0),
+    ):
+        script, *flags = shlex.split(options.command_line("train.py", config))
+        assert script == "train.py"
+        assert parse(type(config), None, flags) == config
+    assert options.command_line("x.py", MlmConfig(resume=True)) == "x.py"
+    config = MlmConfig(epochs=2.0, max_steps=5)  # as by --config and a flag
+    assert options.command_line("x.py", config) == "x.py --max-steps 5"
