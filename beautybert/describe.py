@@ -11,6 +11,7 @@ with labels are such tables.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,8 +89,12 @@ def main(config: DescribeConfig) -> None:
     texts = [path for path in config.files if path not in tables]
     if tables:
         show(f"{', '.join(tables)}: products", describe_products(tables, config))
+        columns = ("--columns", *config.columns) if config.columns else ()
+        print("next:", shlex.join(["python", "-m", "train_cls", "--data", *tables, *columns]))
     if texts:
         show(f"{', '.join(texts)}: a corpus", describe_corpus(texts, config))
+        init = ("--init", config.init) if config.init != "scratch" else ()
+        print("next:", shlex.join(["python", "-m", "train_mlm", "--data", *texts, *init]))
 
 
 def show(title: str, lines: Iterator[str]) -> None:

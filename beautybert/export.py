@@ -141,11 +141,13 @@ def main(config: ExportConfig) -> None:
         assert run.classifier is not None
         export_folders.write_transformers(Path(config.transformers), run.classifier, part)
         print(f"{config.transformers}: transformers' text-classification, of the {part} alone")
+        print(f"next: the lines in {Path(config.transformers) / 'README.md'}")
     if config.sentence_transformers:
         export_folders.write_sentence_transformers(
             Path(config.sentence_transformers), run.encoder, run.tokenizer, run.max_length
         )
         print(f"{config.sentence_transformers}: a model of sentence-transformers")
+        print(f"next: the lines in {Path(config.sentence_transformers) / 'README.md'}")
 
 
 # ---- the run -----------------------------------------------------------------------------------
@@ -249,6 +251,7 @@ def export_onnx(run: Run, config: ExportConfig) -> None:
     names = ", ".join(str(written) for written in [*paths, *beside])
     print(onnx_check.table(rows, len(texts), len(products)))
     print(f"wrote {names} in {time.perf_counter() - start:.0f} s")
+    print("next: the lines of docs/export.md, which serve them without torch")
 
 
 def write_beside(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,9 +129,12 @@ def main(config: PredictConfig) -> None:
         return
     keep_memory_flat()
     catalogue = open_catalogue(config, classifier)
+    began = time.perf_counter()
     with output_file(config.output, output_encoding(config.output, catalogue.table)) as file:
         score = predict_table(catalogue, classifier, config, file)
-    print(score, catalogue.reads(), sep="\n", file=sys.stderr)
+    seconds = time.perf_counter() - began
+    speed = f"{seconds:.0f} s, {catalogue.num_rows / seconds:,.0f} rows a second"
+    print(score, catalogue.reads(), f"{config.output or 'all'}: {speed}", sep="\n", file=sys.stderr)
 
 
 def warn(text: str) -> None:
