@@ -3,8 +3,7 @@
     python train_cls.py                                      # CPU, the sample in data/, a minute
     python train_cls.py --data data/cosmetics.csv data/sephora_website_dataset.csv \\
         --init runs/beauty --out runs/categories             # one GPU
-    torchrun --nproc-per-node 8 train_cls.py ...             # 8 GPUs: the same flags and
-                                                             # --micro-batch-size 2
+    torchrun --nproc-per-node 8 train_cls.py ... --micro-batch-size 2      # 8 GPUs
 
 It writes to --out: the best model so far in Hugging Face layout, run.json, metrics.jsonl,
 splits.csv, train_lists.txt (what pretraining may read), checkpoints/; at the end README.md,
@@ -18,7 +17,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -48,11 +47,12 @@ from beautybert.training import (
     options,
     precision,
     runlog,
+    sample,
     seeding,
 )
 from beautybert.training.options import option
 
-SAMPLE = tuple(map(runlog.sample, ("cosmetics.csv", "sephora_website_dataset.csv")))
+SAMPLE = tuple(map(sample.path_of, ("cosmetics.csv", "sephora_website_dataset.csv")))
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,8 @@ class ClsConfig:
     clip: float = option(1.0, "largest gradient norm; 0: no clipping", ge=0)
     label_smoothing: float = option(0.1, "share of a target spread over all labels", ge=0, le=1)
     amp: str = option("auto", "mixed precision in training", choices=precision.AMP_MODES)
+    compile: bool = option(False, "torch.compile, with micro-batches padded to one size")
+    gradient_checkpointing: bool = option(False, "less memory for about a third more time")
     threads: int = option(0, "CPU threads; 0: by the model's size", ge=0, le=1024)
     seed: int = option(0, "seed of order, dropout and new weights", ge=0)
 
@@ -122,10 +124,7 @@ class ClsConfig:
 
 def conflicts(config: ClsConfig, world_size: int) -> list[str]:
     """What is wrong between options; the range of each alone is next to its field."""
-    batch, micro_batch = config.batch_size, config.micro_batch_size
-    problems = options.not_a_multiple(
-        "batch_size", batch, "micro_batch_size", micro_batch, world_size
-    )
+    problems = options.not_a_multiple(config, "batch_size", "micro_batch_size", world_size)
     if config.tensorboard:
         problems += options.missing_extra("tensorboard")
     return problems
@@ -173,6 +172,7 @@ def main(config: ClsConfig) -> dict:
         seed=config.seed,
     )
     total_steps = data.steps(config.epochs) if config.max_steps is None else config.max_steps
+    data.pad_micro_batches(total_steps if config.compile else 0)
     ranks.print0(data.summary(ranks.world_size, total_steps))
 
     # ==== model ===============================================================================
@@ -180,6 +180,7 @@ def main(config: ClsConfig) -> dict:
     torch.set_float32_matmul_precision("high")
     bert_config = bert_config.with_dropout(config.dropout)
     model, load_report = finetuning.start(checkpoint, bert_config, data.labels, config.head)
+    model.bert.encoder.gradient_checkpointing = config.gradient_checkpointing
     model.to(ranks.device).train()
     answering = classifier.Classifier.unfinished(model, data, config.labels, config.label_table)
     hardware.set_threads(config.threads, model.bert.encoder, out, config.resume, ranks.world_size)
@@ -195,24 +196,24 @@ def main(config: ClsConfig) -> dict:
     criterion = CrossEntropyLoss(reduction="sum", label_smoothing=config.label_smoothing)
 
     # ==== resume ==============================================================================
-    progress = Progress()
     signature = {"model": model.config.to_dict(), **data.signature}
     signature |= {key: getattr(config, key) for key in ("head", "split", "split_seed", "select_by")}
-    best = out / "model.safetensors"
-    saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks, best)
-    if config.resume:
-        progress = saver.resume(progress, total_steps)
+    kept = (config.keep, ranks, out / "model.safetensors")  # the best weights too
+    saver = checkpoints.Saver(out, signature, model, optimizer, scaler, *kept)
+    progress = saver.resume(Progress(), total_steps) if config.resume else Progress()
 
     # ==== run folder ==========================================================================
     log = runlog.RunLog(out, progress.step, total_steps, config.tensorboard, ranks)
-    log.write_run_json(options.to_dict(config) | {"inputs": data.inputs}, data.metadata(counts))
+    log.write_run_json(replace(config, inputs=tuple(data.inputs)), data.metadata(counts))
     report.write_splits(out, by_split, all_splits["train"], ranks)
     if ranks.is_main:
         wordpiece.write(tokenizer, out, bert_config.max_position_embeddings)
-    ddp_model = DDP(model, gradient_as_bucket_view=True) if ranks.world_size > 1 else model
+    ddp_model = torch.compile(model) if config.compile else model
+    if ranks.world_size > 1:
+        ddp_model = DDP(ddp_model, gradient_as_bucket_view=True)
 
     # ==== loop ================================================================================
-    if not progress.valid:
+    if not progress.valid or (progress.step >= total_steps and not progress.best):
         progress.valid = evaluate(model, data, ranks, progress.step)
         log.validation(progress.valid)
         keep_best(progress, config.select_by, answering, out, ranks)
@@ -262,8 +263,7 @@ def main(config: ClsConfig) -> dict:
             if should_log or should_evaluate or should_save:
                 guard.check()  # waits for the GPU
             if should_log:
-                extra = {"epoch": data.epoch_at(step)}
-                log.train_step(step, step_loss, lr, grad_norm, progress.tokens, **extra)
+                log.train_step(step, step_loss, lr, grad_norm, progress.tokens, data.epoch_at(step))
             with log.clock_stopped():
                 if should_evaluate:
                     progress.valid = evaluate(model, data, ranks, step)
@@ -286,7 +286,6 @@ def main(config: ClsConfig) -> dict:
     finished = answering.with_pool(data, logits["valid"])
     finished.save(out)
     facts = {"best": progress.best, "labels": config.labels, "split": config.split}
-    facts["command"] = options.command_line("train_cls.py", config)
     result = report.judge(data, finished, logits["test"], facts, config.baseline)
     log.test(progress.step, result.scores)
     log.results(report.write(out, data, result), trained=progress.best["step"] > 0)

@@ -38,11 +38,12 @@ from beautybert.training import (
     options,
     precision,
     runlog,
+    sample,
     seeding,
 )
 from beautybert.training.options import option
 
-SAMPLE = runlog.sample("meta_All_Beauty.json.gz")
+SAMPLE = sample.path_of("meta_All_Beauty.json.gz")
 DEFAULTS = {  # tokens of batch and micro-batch, mask share, learning rate, dropout
     "tiny": (512, 512, 0.4, 3e-3, 0.0),  # for a minute on a CPU (docs/results.md)
     "scratch": (8192, 2048, 0.15, 1e-3, None),
@@ -147,16 +148,13 @@ def with_defaults(config: MlmConfig, world_size: int) -> MlmConfig:
 
 def conflicts(config: MlmConfig, world_size: int) -> list[str]:
     """What is wrong between options; the range of each alone is next to its field."""
-    batch, micro_batch = config.batch_tokens, config.micro_batch_tokens
-    problems = options.not_a_multiple(
-        "batch_tokens", batch, "micro_batch_tokens", micro_batch, world_size
-    )
+    problems = options.not_a_multiple(config, "batch_tokens", "micro_batch_tokens", world_size)
     if config.init == "scratch" and (config.add_vocab or config.add_names):
         problems.append("--add-vocab and --add-names extend the vocabulary of an --init checkpoint")
-    if micro_batch < config.max_length:
+    if config.micro_batch_tokens < config.max_length:
         problems.append(
-            f"--micro-batch-tokens {micro_batch} is below --max-length {config.max_length}: "
-            "the longest window would not fit"
+            f"--micro-batch-tokens {config.micro_batch_tokens} is below --max-length "
+            f"{config.max_length}: the longest window would not fit"
         )
     if config.tensorboard:
         problems += options.missing_extra("tensorboard")
@@ -230,16 +228,14 @@ def main(config: MlmConfig) -> dict:
     criterion = CrossEntropyLoss(reduction="sum")
 
     # ==== resume ==============================================================================
-    progress = Progress()
     signature = {"model": model.config.to_dict(), **data.signature}
     signature |= {"add_vocab": config.add_vocab, "add_names": config.add_names}
     saver = checkpoints.Saver(out, signature, model, optimizer, scaler, config.keep, ranks)
-    if config.resume:
-        progress = saver.resume(progress, total_steps)
+    progress = saver.resume(Progress(), total_steps) if config.resume else Progress()
 
     # ==== run folder ==========================================================================
     log = runlog.RunLog(out, progress.step, total_steps, config.tensorboard, ranks)
-    log.write_run_json(options.to_dict(given), cache.metadata(), options.to_dict(config))
+    log.write_run_json(given, cache.metadata(), used=config)
     prompts = fill_mask.choose_prompts(cache, data.valid_windows, tokenizer, config.seed)
     if ranks.is_main:
         wordpiece.write(tokenizer, out, model.config.max_position_embeddings)
@@ -318,9 +314,9 @@ def main(config: MlmConfig) -> dict:
     if ranks.is_main:
         pretrained.save(out, model)
         predictions = fill_mask.save_after(out, model, prompts, tokenizer)
-        model_card.write(out, model, options.command_line("train_mlm.py", given))
+        model_card.write(out, model)
         log.results(predictions, log.validation_losses(), trained=checkpoint or progress.step)
-    train_cls = runlog.command("train_cls.py", "beautybert-cls")
+    train_cls = options.next_command("train_cls.py", "beautybert-cls")
     log.finish(config.data, next_command=f"{train_cls} --init {shlex.quote(config.out)}")
     return asdict(progress)
 

@@ -32,6 +32,10 @@ from beautybert.training.options import option
 KINDS = ("corpus", "products")
 LABELS = {header_key(name) for name in (*columns.HEADERS["label"], *columns.LABEL_LEVELS)}
 TEXTS = {header_key(name) for part in products.INPUTS for name in columns.HEADERS[part]}
+OPTIONS = {  # that describe shares with the scripts
+    "train_mlm": ("init", "vocab_size", "text_fields"),
+    "train_cls": ("columns", "inputs", "labels", "label_table", "min_per_label"),
+}
 SHARES = (0.5, 0.9, 0.99)  # of the documents, that have at most so many tokens
 SHOWN = 10  # examples
 WIDTH = 96  # characters of an example
@@ -89,12 +93,16 @@ def main(config: DescribeConfig) -> None:
     texts = [path for path in config.files if path not in tables]
     if tables:
         show(f"{', '.join(tables)}: products", describe_products(tables, config))
-        columns = ("--columns", *config.columns) if config.columns else ()
-        print("next:", shlex.join(["python", "-m", "train_cls", "--data", *tables, *columns]))
+        say_next("train_cls", tables, config)
     if texts:
         show(f"{', '.join(texts)}: a corpus", describe_corpus(texts, config))
-        init = ("--init", config.init) if config.init != "scratch" else ()
-        print("next:", shlex.join(["python", "-m", "train_mlm", "--data", *texts, *init]))
+        say_next("train_mlm", texts, config)
+
+
+def say_next(script: str, paths: Sequence[str], config: DescribeConfig) -> None:
+    """Print the command that trains on files as they were described."""
+    command = options.command_line(config, script, names=OPTIONS[script])
+    print(files.printable(f"next: python {command} --data {shlex.join(paths)}"))
 
 
 def show(title: str, lines: Iterator[str]) -> None:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -174,9 +176,10 @@ def open_run(folder: Path) -> Run:
     tokenizer = wordpiece.read(folder)
     config = pretrained.read_config(folder)
     pretrained.check_shapes(folder, config)
-    masked_lm, report = pretrained.load_masked_lm(folder, config)
+    masked_lm, _ = pretrained.load_masked_lm(folder, config)
+    saved, _ = pretrained.canonical_weights(folder)
     max_length = trained_length(folder, config.max_position_embeddings)
-    has_head = "newly initialised (" not in report
+    has_head = all(key in saved for key in masked_lm.state_dict() if key.startswith("cls."))
     model = masked_lm.eval() if has_head else masked_lm.bert.eval()
     return Run(folder, model, tokenizer, max_length)
 
@@ -228,12 +231,34 @@ def export_onnx(run: Run, config: ExportConfig) -> None:
     path = Path(config.onnx)
     model = run.encoder if config.encoder else run.model
     classifier = None if config.encoder else run.classifier
-    beside = write_beside(path.parent, run.tokenizer, classifier, config.force)
-    onnx_file.write(path, onnx_file.PaddedGraph(model), run.max_length, metadata(run, classifier))
-    paths = [path]
-    if config.int8:
-        paths.append(int8_path(path))
-        onnx_file.write_int8(paths[1], path)
+    check_beside(path.parent, run.tokenizer, classifier, config.force)
+    with TemporaryDirectory(prefix=".", dir=path.parent) as temporary:
+        made = Path(temporary) / path.name
+        graph = onnx_file.PaddedGraph(model)
+        onnx_file.write(made, graph, run.max_length, metadata(run, classifier))
+        paths = [made]
+        if config.int8:
+            paths.append(int8_path(made))
+            onnx_file.write_int8(paths[1], made)
+        shown = compare(run, model, classifier, paths, path)
+        paths += write_beside(made.parent, run.tokenizer, classifier)
+        if config.force:
+            int8_path(path).unlink(missing_ok=True)  # of an earlier model
+        for written in paths:
+            written.replace(path.parent / written.name)
+    names = ", ".join(str(path.parent / written.name) for written in paths)
+    print(shown)
+    print(f"wrote {names} in {time.perf_counter() - start:.0f} s")
+    print("next: the lines of docs/export.md, which serve them without torch")
+
+
+def compare(
+    run: Run, model: Any, classifier: Classifier | None, paths: Sequence[Path], path: Path
+) -> str:
+    """How the files answer beside torch, for people. ValueError if the first one does otherwise.
+
+    path: what it is to be.
+    """
     products = onnx_check.held_out_products(run.folder) if classifier else []
     texts = [text for product in products for text in product.texts.values() if text]
     texts = list(dict.fromkeys(texts or onnx_check.prompts(run.folder)))
@@ -242,39 +267,35 @@ def export_onnx(run: Run, config: ExportConfig) -> None:
         model, paths, dict(zip(texts, ids, strict=True)), classifier, products
     )
     if not rows[1].difference <= onnx_check.MOST_DIFFERENT:
-        for written in paths:
-            written.unlink()
         raise ValueError(
             f"--onnx {path}: onnxruntime gives other numbers than torch, by "
             f"{rows[1].difference:.1e} of the largest; the file is not kept"
         )
-    names = ", ".join(str(written) for written in [*paths, *beside])
-    print(onnx_check.table(rows, len(texts), len(products)))
-    print(f"wrote {names} in {time.perf_counter() - start:.0f} s")
-    print("next: the lines of docs/export.md, which serve them without torch")
+    return onnx_check.table(rows, len(texts), len(products))
 
 
-def write_beside(
+def check_beside(
     folder: Path, tokenizer: Tokenizer, classifier: Classifier | None, force: bool
-) -> list[Path]:
-    """Write tokenizer.json and a classifier's words.npz; returns their paths.
-
-    ValueError if others are there, without `force`.
-    """
+) -> None:
+    """ValueError if what `write_beside` writes would take the place of others, without `force`."""
+    path = folder / "tokenizer.json"
     text = tokenizer.to_str(pretty=True)
-    paths = [folder / "tokenizer.json"]
-    is_same = paths[0].is_file() and paths[0].read_bytes() == text.encode()
-    taken = [] if is_same or not paths[0].exists() else paths[:1]
-    if classifier:
-        paths.append(folder / "words.npz")
-        taken += [path for path in paths[1:] if path.exists()]
+    is_same = path.is_file() and path.read_bytes() == text.encode()
+    taken = [path] if path.exists() and not is_same else []
+    if classifier and (folder / "words.npz").exists():
+        taken.append(folder / "words.npz")
     if taken and not force:
         raise ValueError(
             f"{taken[0]} would be overwritten; name another folder for --onnx, or add --force"
         )
-    if not is_same:
-        files.write_text(paths[0], text)
+
+
+def write_beside(folder: Path, tokenizer: Tokenizer, classifier: Classifier | None) -> list[Path]:
+    """Write tokenizer.json and a classifier's words.npz; returns their paths."""
+    paths = [folder / "tokenizer.json"]
+    files.write_text(paths[0], tokenizer.to_str(pretty=True))
     if classifier:
+        paths.append(folder / "words.npz")
         onnx_file.write_words(paths[1], classifier.word_models)
     return paths
 

@@ -32,7 +32,7 @@ calibrated, but are not those of `python -m beautybert.predict`: that one adds l
 words, and of a product with a name and a list it reads both.
 
     from transformers import pipeline
-    classify = pipeline("text-classification", "{folder}", truncation=True, max_length={max_length})
+    classify = pipeline("text-classification", {folder!r}, truncation=True, max_length={max_length})
     classify("{example}", top_k=3)
 
 Texts are read as they are: headings, prices and markup of a raw cell are part of the text. Of a
@@ -54,7 +54,7 @@ of the last hidden states of a text's tokens, [CLS] and [SEP] with them. No trai
 similar texts have embeddings near each other.
 
     from sentence_transformers import SentenceTransformer
-    embeddings = SentenceTransformer("{folder}").encode(["a cream for dry skin"])
+    embeddings = SentenceTransformer({folder!r}).encode(["a cream for dry skin"])
 """
 
 
@@ -90,7 +90,7 @@ def write_transformers(folder: Path, classifier: Classifier, part: str) -> None:
     pretrained.save(folder, model, metadata)
     card = TRANSFORMERS_CARD.format(
         document=DOCUMENTS[part],
-        folder=folder,
+        folder=str(folder),
         max_length=classifier.max_length,
         example=EXAMPLES[part],
     )
@@ -118,4 +118,4 @@ def write_sentence_transformers(
     files.write_json(folder / "sentence_bert_config.json", transformer)
     files.write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     files.write_json(folder / "modules.json", modules)
-    files.write_text(folder / "README.md", SENTENCES_CARD.format(folder=folder))
+    files.write_text(folder / "README.md", SENTENCES_CARD.format(folder=str(folder)))

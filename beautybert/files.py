@@ -5,6 +5,7 @@ Every wing may import this module; it imports none.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -23,6 +24,7 @@ KINDS: dict[type, str] = {
     dict: "an object",
 }
 MAX_INT = 2**63 - 1
+WRITING = {errno.ENOSPC, errno.EFBIG, errno.EROFS, getattr(errno, "EDQUOT", -1)}  # only
 ACTED_ON = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _REQUIRED = object()
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character beyond 16 bits, escaped
@@ -167,6 +169,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    if temporary.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(temporary))
     try:
         yield temporary
         flush(temporary)
@@ -179,8 +183,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def name_file(error: BaseException, path: Path | str) -> None:
-    """Have an OSError name the file that it came of, as it does not where a write failed."""
-    if isinstance(error, OSError) and error.errno and error.filename is None:
+    """Have an error of writing, which does not name its file, name it."""
+    if isinstance(error, OSError) and error.errno in WRITING and error.filename is None:
         error.filename = str(path)
 
 

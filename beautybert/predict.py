@@ -36,7 +36,7 @@ from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.products import INPUTS
 from beautybert.cls.scoring import Score
 from beautybert.table_files import TableFile, encoding_note, header_key, listed, shown
-from beautybert.training import options, runlog
+from beautybert.training import options, sample
 from beautybert.training.options import option
 
 ROWS = 1024  # of a table that are in memory at a time
@@ -122,8 +122,8 @@ def main(config: PredictConfig) -> None:
             f"{config.model} is a classifier of transformers, which reads texts as they are; of a "
             "product with a name and a list the logits of both are added"
         )
-    if runlog.is_sample(_trained_files(Path(config.model))):
-        warn(f"this model was {runlog.SAMPLE_NOTE}")
+    if sample.is_sample(_trained_files(Path(config.model))):
+        warn(f"this model was {sample.NOTE}")
     if config.input is None:
         predict_one(classifier, config)
         return
@@ -134,7 +134,8 @@ def main(config: PredictConfig) -> None:
         score = predict_table(catalogue, classifier, config, file)
     seconds = time.perf_counter() - began
     speed = f"{seconds:.0f} s, {catalogue.num_rows / seconds:,.0f} rows a second"
-    print(score, catalogue.reads(), f"{config.output or 'all'}: {speed}", sep="\n", file=sys.stderr)
+    done = files.printable(f"{config.output or 'all'}: {speed}")
+    print(score, catalogue.reads(), done, sep="\n", file=sys.stderr)
 
 
 def warn(text: str) -> None:

@@ -51,6 +51,11 @@ TINY = BertConfig(
 )
 
 
+def pytest_xdist_auto_num_workers():
+    """A process imports torch, and has a few hundred MiB."""
+    return min(8, os.cpu_count() or 1)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def imports_are_here_to_stay():
     """A run ends with a garbage collection, which would visit every object of every import."""

@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 
 import pytest
 
@@ -37,14 +38,16 @@ def test_a_corpus_is_counted_in_the_tokens_of_a_checkpoint(described, tmp_path, 
     assert "50% have at most 3, 90% have at most 200" in shares and "longest 200" in shares
     bars = [line.split()[1:4] for line in lines if line.startswith("  from ")]
     assert bars == [["1", "tokens", "1"], ["2", "tokens", "2"], ["128", "tokens", "1"]]
-    examples = lines[lines.index("examples, as the model sees them:") + 1 :]
+    *examples, following = lines[lines.index("examples, as the model sees them:") + 1 :]
+    assert following == f"next: python -m train_mlm --init {checkpoint} --data {path}"
     assert examples[:2] == ["  [CLS] water [SEP]", "  [CLS] water glycerin [UNK] [SEP]"]
     assert len(examples) == 4 and len(examples[-1]) < 105 and examples[-1].endswith("serum ...")
 
 
 def test_of_many_texts_ten_from_all_over_are_shown(described, texts):
     lines = described(texts, vocab_size=100)
-    examples = lines[lines.index("examples, as the model sees them:") + 1 :]
+    *examples, following = lines[lines.index("examples, as the model sees them:") + 1 :]
+    assert following == f"next: python -m train_mlm --vocab-size 100 --data {texts}"
     assert len(set(examples)) == 10 and all(line.startswith("  [CLS] ") for line in examples)
     assert any(line.startswith("vocabulary: 100 tokens learned") for line in lines)
 
@@ -54,8 +57,13 @@ def test_products_are_described_as_train_cls_does_and_nothing_is_written(
 ):
     tables = product_tables(tmp_path)
     before = set(tmp_path.iterdir())
-    lines = described(*tables["data"], labels="canonical", label_table=tables["label_table"])
+    chosen = {"labels": "canonical", "label_table": tables["label_table"]}
+    *lines, following = described(*tables["data"], **chosen)
     assert set(tmp_path.iterdir()) == before
+    words = shlex.split(following)
+    assert words[:4] == ["next:", "python", "-m", "train_cls"]
+    config = options.parse(train_cls.ClsConfig, None, words[4:])
+    assert config == train_cls.ClsConfig(data=tables["data"], **chosen)
     out = str(tmp_path / "run")
     train_cls.main(train_cls.ClsConfig(**tables, labels="canonical", describe=True, out=out))
     theirs = capsys.readouterr().out.removeprefix("products: ").splitlines()

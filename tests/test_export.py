@@ -17,7 +17,7 @@ import torch
 
 import train_cls
 import train_mlm
-from beautybert import Classifier, export, export_folders, onnx_file
+from beautybert import Classifier, export, export_folders, onnx_check, onnx_file
 from beautybert.bert.attention import PackedLengths
 from beautybert.bert.model import (
     BertForMaskedLM,
@@ -220,7 +220,25 @@ def test_a_file_with_other_numbers_than_the_models_is_not_kept(checkpoint, tmp_p
     config = ExportConfig(str(checkpoint), onnx=str(tmp_path / "model.onnx"))
     with pytest.raises(ValueError, match="onnxruntime gives other numbers than torch.*not kept"):
         export.main(config)
-    assert [path.name for path in tmp_path.iterdir()] == ["tokenizer.json"]
+    assert not list(tmp_path.iterdir())
+
+
+@needs_onnx
+def test_an_export_that_fails_leaves_the_files_of_another_as_they_were(
+    checkpoint, tmp_path, monkeypatch
+):
+    config = ExportConfig(str(checkpoint), onnx=str(tmp_path / "model.onnx"), int8=True)
+    export.main(config)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(before) == ["model.int8.onnx", "model.onnx", "tokenizer.json"]
+    monkeypatch.setattr(onnx_check, "MOST_DIFFERENT", -1.0)
+    with pytest.raises(ValueError, match="not kept"):
+        export.main(replace(config, force=True))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    monkeypatch.undo()
+    export.main(replace(config, force=True, int8=False))
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["model.onnx", "tokenizer.json"], "no other model's integers"
 
 
 # ---- transformers ------------------------------------------------------------------------------

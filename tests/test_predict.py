@@ -24,7 +24,7 @@ from beautybert.cls.pool import BALANCED, CASES
 from beautybert.cls.products import INPUTS
 from beautybert.predict import PredictConfig
 from beautybert.training import options as option_types
-from beautybert.training.runlog import SAMPLE_NOTE
+from beautybert.training import sample
 from tests.conftest import KINDS, ROOT, product_tables
 
 FIFTY_PRODUCTS = ROOT / "tests" / "cls" / "fifty_products.csv"
@@ -137,7 +137,7 @@ def test_a_model_of_the_generated_sample_says_so(
     contents["config"]["data"] = data
     (folder / "run.json").write_text(json.dumps(contents))
     assert exit_code(monkeypatch, folder, "--name", NAMES["Serum"]) == 0
-    assert capsys.readouterr().err.count(SAMPLE_NOTE) == expected
+    assert capsys.readouterr().err.count(sample.NOTE) == expected
 
 
 def exit_code(monkeypatch, *arguments):
@@ -346,7 +346,9 @@ def test_every_row_is_a_row_of_the_answer_with_a_label_or_a_reason(
     assert sum(rest["prediction"] == rest["category"]) >= 9  # the run has learned something
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert sorted(printed.err.splitlines()) == sorted(
+    *said, last = printed.err.splitlines()
+    assert re.fullmatch(rf"{tmp_path / 'out.csv'}: \d+ s, [\d,]+ rows a second", last)
+    assert sorted(said) == sorted(
         [f"{len(table)} rows, 3 of them without an answer"]
         + [f"  1 {reason}" for reason in ["header again", *REASONS.values()]]
         + ["read: name from 'name', ingredients from 'ingredients'"]
@@ -576,7 +578,8 @@ def test_after_a_failure_in_the_middle_nothing_is_left_and_nothing_is_lost(
         flags = ("--input", path, "--output", tmp_path / output, "--force")
         assert exit_code(monkeypatch, run.out, *flags) == 2
         assert len(calls) == 3
-        assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
+        said = f"error: [Errno 28] No space left on device: '{tmp_path / output}'\n"
+        assert capsys.readouterr().err == said
         assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
         assert path.read_bytes() == before
 

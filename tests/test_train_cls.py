@@ -31,6 +31,7 @@ from beautybert.cls import (
 )
 from beautybert.cls.batches import ClsBatches
 from beautybert.training import metrics as training_metrics
+from beautybert.training import optim
 from beautybert.training.checkpoints import read as read_checkpoint
 from beautybert.training.distributed import Ranks
 from beautybert.training.runlog import RunLog
@@ -447,6 +448,45 @@ def test_heads_and_precision_change_the_run_and_are_kept_with_it(cls_config):
         has_pooler = config.head == "pooler"
         expected = "BertForSequenceClassification" if has_pooler else "BertModel"
         assert metadata["architectures"] == [expected]
+
+
+@pytest.mark.parametrize("head", ["pooler", "mlp"])
+@pytest.mark.parametrize("option", ["gradient_checkpointing", "compile"])
+def test_ways_of_computing_give_the_plain_losses(cls_config, option, head):
+    plain = replace(cls_config, dropout=0.0, head=head)  # compiled kernels draw their own numbers
+    train_cls.main(plain)
+    config = replace(plain, out=plain.out + "-other", **{option: True})
+    train_cls.main(config)
+    assert losses(config.out) == pytest.approx(losses(plain.out), rel=1e-5)
+    tokens = [[row["tokens"] for row in metrics(out)] for out in (config.out, plain.out)]
+    assert tokens[0] == tokens[1], "padding does not count"
+
+
+def test_compiling_pads_to_one_number_of_tokens_and_is_over_after_three_steps(
+    cls_config, monkeypatch
+):
+    graphs, tokens = {}, set()
+    learning_rate, torch_compile = optim.learning_rate, torch.compile
+
+    def count_graphs(step, *arguments):
+        graphs[step] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        return learning_rate(step, *arguments)
+
+    def watched_compile(model):
+        compiled = torch_compile(model)
+
+        def forward(input_ids, *rest):
+            tokens.add(len(input_ids))
+            return compiled(input_ids, *rest)
+
+        return forward
+
+    monkeypatch.setattr(optim, "learning_rate", count_graphs)
+    monkeypatch.setattr(torch, "compile", watched_compile)
+    config = replace(cls_config, compile=True, max_steps=10, batch_size=8)
+    train_cls.main(config)
+    assert graphs[1] < graphs[4] == graphs[10], graphs
+    assert len(tokens) == 1
 
 
 @pytest.mark.parametrize("part, other", [("name", "ingredients"), ("ingredients", "name")])

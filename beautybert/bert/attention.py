@@ -43,8 +43,8 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 class PackedLengths:
     """The lengths of the documents packed in a micro-batch.
 
-    seqlens: tokens of each document, in order, on the CPU. cu_seqlens: (B + 1,), int32, their
-    cumulative sum: the start of each document and, last, N. max_seqlen: the longest. use_flash:
+    seqlens: tokens of each document, in order, on the CPU. cu_seqlens: (B + 1,), int32 (int64
+    where all are padded), their cumulative sum: the start of each document and, last, N. max_seqlen: the longest. use_flash:
     whether the device of `cu_seqlens` has the kernel. mask: (B, T), True at real tokens, where all
     documents are padded to T tokens; `seqlens` is then empty. Documents sorted by length make the
     fewest groups, and so the fastest step on a CPU.
@@ -77,7 +77,8 @@ class PackedLengths:
     def to(self, device: torch.device) -> PackedLengths:
         """The same lengths with `cu_seqlens` on `device`."""
         cu_seqlens = to_device(self.cu_seqlens, device)
-        return PackedLengths(self.seqlens, cu_seqlens, self.max_seqlen, has_flash(device))
+        mask = self.mask if self.mask is None else self.mask.to(device)
+        return PackedLengths(self.seqlens, cu_seqlens, self.max_seqlen, has_flash(device), mask)
 
 
 def has_flash(device: torch.device) -> bool:
@@ -90,6 +91,11 @@ def has_flash(device: torch.device) -> bool:
 def suits_flash(dtype: torch.dtype | None, head_size: int) -> bool:
     """Whether the kernel takes queries of this dtype and head size; None, no autocast, is fp32."""
     return dtype in (torch.float16, torch.bfloat16) and head_size % 8 == 0 and head_size <= 256
+
+
+def padding_seqlens(num_tokens: int, longest: int) -> list[int]:
+    """The lengths of documents of [PAD] that fill `num_tokens`, none over `longest`."""
+    return [min(longest, num_tokens - start) for start in range(0, num_tokens, longest)]
 
 
 def backend_name(device: torch.device, dtype: torch.dtype | None, head_size: int) -> str:

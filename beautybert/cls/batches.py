@@ -6,7 +6,7 @@ form one endless sequence, so step and index say everything: there is no state t
 would hold. Every document is packed with its label.
 
 Letters: N tokens in the micro-batch, B documents, P products with two of them, M = B + P targets, T
-length of a document, C classes.
+length of a document, C classes. Padding makes N and B larger.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from beautybert.bert.attention import PackedLengths, to_device
+from beautybert.bert.attention import PackedLengths, padding_seqlens, to_device
 from beautybert.bert.token_units import Vocabulary, unit_indices
 from beautybert.bert.wordpiece import fingerprint, special_ids
 from beautybert.cls import splits
@@ -32,6 +32,7 @@ from beautybert.training.distributed import Ranks
 from beautybert.training.seeding import INGREDIENTS, ORDER, generator_of
 
 EVALUATION_BATCH = 32  # documents; fixed, so that neither flags nor ranks change a logit
+IGNORED = -100  # the target of padding: what CrossEntropyLoss leaves out
 EVALUATIONS = {"valid": "validation", "test": "test"}  # what a bar calls them
 
 
@@ -72,23 +73,36 @@ class ClsBatch:
 
     inputs: the packed documents. pairs: (P, 2), which two documents are one product; the sum of
     their logits is its answer. target_ids: (M,), the class of each document, then of each pair.
-    index: of the micro-batch in its step.
+    num_tokens, num_targets: without padding. index: of the micro-batch in its step.
     """
 
     inputs: Packed
     pairs: Tensor
     target_ids: Tensor
+    num_tokens: int
+    num_targets: int
     index: int = 0
 
-    @property
-    def num_targets(self) -> int:
-        """M."""
-        return len(self.target_ids)
+    def padded_to(self, num_tokens: int, pad_id: int) -> ClsBatch:
+        """The same documents among exactly `num_tokens` tokens, the rest documents of [PAD].
 
-    @property
-    def num_tokens(self) -> int:
-        """N."""
-        return len(self.inputs.input_ids)
+        No other token sees them, and they have no target.
+        """
+        inputs = self.inputs
+        seqlens = padding_seqlens(num_tokens - len(inputs.input_ids), inputs.lengths.max_seqlen)
+        documents = [torch.full((length,), pad_id) for length in seqlens]
+        positions = [torch.arange(length) for length in seqlens]
+        B = len(inputs.lengths.seqlens)
+        ignored = torch.full((len(seqlens),), IGNORED)
+        return replace(
+            self,
+            inputs=Packed(
+                torch.cat([inputs.input_ids, *documents]),
+                torch.cat([inputs.position_ids, *positions]),
+                PackedLengths.of([*inputs.lengths.seqlens, *seqlens]),
+            ),
+            target_ids=torch.cat([self.target_ids[:B], ignored, self.target_ids[B:]]),
+        )
 
     def to(self, device: torch.device) -> ClsBatch:
         """The same micro-batch on `device`."""
@@ -105,7 +119,8 @@ class ClsBatches:
 
     by_split: products by split. batch_size, micro_batch_size: products of a step over all ranks,
     and of one forward pass. max_length: tokens of the longest document, [CLS] and [SEP] included.
-    ingredient_dropout: share of a training list's ingredients that are left out.
+    ingredient_dropout: share of a training list's ingredients that are left out. padded_tokens: to
+    which each training micro-batch is padded; 0 for none (`pad_micro_batches`).
     """
 
     def __init__(
@@ -127,6 +142,7 @@ class ClsBatches:
         self.max_length = max_length
         self.ingredient_dropout = ingredient_dropout
         self.seed = seed
+        self.padded_tokens = 0
         self.vocabulary = Vocabulary.of(tokenizer)
         self.micro_batches_per_step = batch_size // micro_batch_size
         # tokens of each document before it is truncated, by input
@@ -177,7 +193,32 @@ class ClsBatches:
                 ids = drop_ingredients(ids, self.ingredient_dropout, self.vocabulary, rng)
                 example = replace(example, documents=example.documents | {"ingredients": ids})
             chosen.append(example)
-        return replace(pack_examples(chosen), index=i)
+        batch = replace(pack_examples(chosen), index=i)
+        if self.padded_tokens:
+            batch = batch.padded_to(self.padded_tokens, special_ids(self.tokenizer)["[PAD]"])
+        return batch
+
+    def pad_micro_batches(self, total_steps: int) -> None:
+        """Pad the training micro-batches of so many steps to the tokens of the largest of them.
+
+        torch.compile, which compiles for each number of tokens until it gives up, so meets only
+        one. Their order is known, and ingredients that are left out only make them smaller.
+        """
+        if not total_steps:
+            return
+        tokens = self._train_tokens()
+        num_epochs = math.ceil(total_steps * self.batch_size / self.num_train)
+        orders = [
+            generator_of(self.seed, ORDER, epoch).permutation(self.num_train)
+            for epoch in range(num_epochs)
+        ]
+        in_order = tokens[np.concatenate(orders)][: total_steps * self.batch_size]
+        self.padded_tokens = int(in_order.reshape(-1, self.micro_batch_size).sum(1).max())
+
+    def _train_tokens(self) -> np.ndarray:
+        """The tokens of all documents of each training example, (num_train,)."""
+        examples = self.examples["train"]
+        return np.array([sum(map(len, example.documents.values())) for example in examples])
 
     def eval_batches(
         self, split: str, ranks: Ranks
@@ -242,6 +283,12 @@ class ClsBatches:
             f"x {self.micro_batches_per_step // world_size} micro-batch(es) x {world_size} "
             f"rank(s); {total_steps:,} steps = {self.epoch_at(total_steps):.2f} epochs"
         )
+        if self.padded_tokens:
+            mean = self._train_tokens().mean() * self.micro_batch_size
+            lines.append(
+                f"micro-batches are padded for torch.compile to {self.padded_tokens:,} tokens, "
+                f"from {mean:,.0f} on average; the first steps take much longer than the rest"
+            )
         first_two = zip(self.by_split["train"][:2], self.examples["train"], strict=False)
         for product, example in first_two:
             lines.append(f"  {product.source}, row {product.row}: {self.labels[example.label_id]}")
@@ -323,6 +370,8 @@ def pack_examples(examples: Sequence[Example]) -> ClsBatch:
         inputs=pack_documents([ids for _, ids in documents]),
         pairs=torch.tensor(list(pairs.values()), dtype=torch.long).view(-1, 2),
         target_ids=target_ids,
+        num_tokens=sum(len(ids) for _, ids in documents),
+        num_targets=len(target_ids),
     )
 
 

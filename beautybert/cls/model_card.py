@@ -55,7 +55,7 @@ In Python:
 
 In onnxruntime, with the word models and the pool beside it (docs/export.md):
 
-    python -m beautybert.export {folder} --onnx model.onnx
+    mkdir served && python -m beautybert.export {folder} --onnx served/model.onnx
 
 {in_transformers}
 
@@ -98,12 +98,19 @@ def model_card(folder: Path, scores: Mapping[str, Any], labels: Sequence[str], c
     by_input = scores_by_input(scores)
     inputs = [name for part, name in INPUT_NAMES.items() if part in scores["inputs"]]
     read = {case: weights for case, weights in scores["pool"].items() if _reads(scores, case)}
-    measured = {"accuracy": scores["accuracy"], "f1": scores["macro_f1"]}
+    measured = {
+        ("accuracy", "accuracy"): scores["accuracy"],
+        ("f1", "macro-F1"): scores["macro_f1"],
+    }
     is_pooler = run["config"]["head"] == "pooler"
     paths = {"folder": shlex.quote(str(folder)), "quoted": repr(str(folder))}
     return CARD.format(
         header=run_card.header(
-            run, library="beautybert", task="text-classification", name=folder.name, scores=measured
+            run,
+            library="beautybert",
+            task="text-classification",
+            name=folder.resolve().name,
+            scores=measured,
         ),
         num_labels=len(labels),
         inputs=" or ".join(inputs),
@@ -113,7 +120,7 @@ def model_card(folder: Path, scores: Mapping[str, Any], labels: Sequence[str], c
         coverage=_coverage_table(by_input),
         unanswered=scores["unanswered"],
         data=run_card.data_section(run, _counts(run["data"])),
-        training=run_card.training_section(folder, run, scores["command"]),
+        training=run_card.training_section(folder, run, scores["best"]["step"]),
         command=command,
         in_transformers=(AS_CLASSIFIER if is_pooler else AS_ENCODER).format(
             **paths, part=scores["inputs"][0]

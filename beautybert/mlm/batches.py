@@ -19,7 +19,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from beautybert.bert.attention import PackedLengths, to_device
+from beautybert.bert.attention import PackedLengths, padding_seqlens, to_device
 from beautybert.bert.token_units import Vocabulary, unit_indices
 from beautybert.bert.wordpiece import fingerprint, special_ids
 from beautybert.mlm.masking import IGNORED, mask_tokens
@@ -67,8 +67,7 @@ class MlmBatch:
         gives up, so meets only one.
         """
         missing = num_tokens - len(self.input_ids)
-        longest = self.lengths.max_seqlen
-        seqlens = [min(longest, missing - start) for start in range(0, missing, longest)]
+        seqlens = padding_seqlens(missing, self.lengths.max_seqlen)
         padding = torch.full((missing,), pad_id)
         positions = [torch.arange(length) for length in seqlens]
         return replace(

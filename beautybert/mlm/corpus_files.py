@@ -31,7 +31,8 @@ CHUNK_BYTES = 1 << 20
 PIECE_BYTES = 1 << 20  # that a line is read in
 MAX_ROW_BYTES = 1 << 24  # a longer row is malformed; what a parser makes of one fits in memory
 HAS_NUL = "NUL characters, which no text has; save the file as UTF-8"
-HEADER_LINES = 100  # in which a CSV's header must be
+HEADER_LINES = 100  # in which a CSV's header must be, and by which the layout of JSON is known
+HEADER_BYTES = 1 << 16
 
 
 @dataclass
@@ -177,22 +178,35 @@ _IN_STRING = re.compile(rb'["\\]')
 def _json_rows(path: Path, pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
     """The records of a file: one a line, an array of them, or records over several lines."""
     ahead: list[bytes] = []
-    begin: list[bytes] = []  # the first two that are not blank
     for piece in islice(pieces, HEADER_LINES):
         ahead.append(piece)
-        if not piece.isspace():
-            begin.append(piece.lstrip())
-            if len(begin) == 2:
-                break
+        if sum(map(len, ahead)) >= HEADER_BYTES:
+            break
     pieces = chain(ahead, pieces)
-    first, second = [*begin, b"", b""][:2]
+    starts = [True, *(piece.endswith(b"\n") for piece in ahead)]
+    # the lines of which all is known
+    lines = [
+        piece
+        for piece, is_start in zip(ahead, starts, strict=False)
+        if is_start and piece.endswith(b"\n") and not piece.isspace()
+    ]
+    first = next((piece for piece in ahead if not piece.isspace()), b"").lstrip()
     if first.startswith(b"["):
         return _json_records(path, pieces, in_array=True)
-    opening = first.rstrip()
-    is_open = opening == b"{" or (opening.startswith(b"{") and opening.endswith(b","))
-    if is_open and first.endswith(b"\n") and second.startswith(b'"'):
+    # an object that goes on in the next line, unless it is damaged: then others begin there
+    is_open = bool(lines) and first == lines[0].lstrip() and not _ends_record(first)
+    if is_open and first.startswith(b"{") and not any(map(_is_record, lines[1:])):
         return _json_records(path, pieces, in_array=False)
     return _lines(pieces)
+
+
+def _is_record(line: bytes) -> bool:
+    """Whether a line looks like a whole record."""
+    return line.startswith(b"{") and _ends_record(line)
+
+
+def _ends_record(line: bytes) -> bool:
+    return line.rstrip().endswith((b"}", b"},"))
 
 
 def _json_records(

@@ -24,7 +24,7 @@ that read such texts.
 {training}
 ## How good it is
 
-The {share:.0%} of the documents that training has not seen, 15 % of their tokens masked, always the
+The {share:g} % of the documents that training has not seen, 15 % of their tokens masked, always the
 same:
 
 {scores}
@@ -44,7 +44,7 @@ that it started from did.
 
 For a classifier of products:
 
-    python train_cls.py --init {folder}
+    python -m train_cls --init {folder}
 
 In `transformers`, as it is:
 
@@ -53,30 +53,27 @@ In `transformers`, as it is:
 
 In onnxruntime and sentence-transformers, after one of
 
-    python -m beautybert.export {folder} --onnx model.onnx
+    mkdir served && python -m beautybert.export {folder} --onnx served/model.onnx
     python -m beautybert.export {folder} --sentence-transformers embedder
 
 {licence}"""
 
 
-def write(folder: Path, model: BertForMaskedLM, command: str) -> None:
-    """Write the card of a finished run, from the files in its folder.
-
-    command: script and flags of the run, for a shell.
-    """
+def write(folder: Path, model: BertForMaskedLM) -> None:
+    """Write the card of a finished run, from the files in its folder."""
     run = run_card.read_run(folder)
-    options, config = run.get("used", run["config"]), model.config
+    options, config = run["used"], model.config
     text = CARD.format(
-        header=run_card.header(run, library="transformers", task="fill-mask", name=folder.name),
+        header=run_card.header(run, library="transformers", task="fill-mask"),
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
         parameters=num_parameters(model),
         vocab=config.vocab_size,
         uniform=math.log(config.vocab_size),
         max_length=options["max_length"],
-        share=options["valid_fraction"],
+        share=100 * options["valid_fraction"],
         data=run_card.data_section(run, _counts(run["data"])),
-        training=run_card.training_section(folder, run, command),
+        training=run_card.training_section(folder, run),
         scores=_scores(folder),
         examples=_examples(folder),
         folder=shlex.quote(str(folder)),

@@ -1,9 +1,10 @@
 """Training checkpoints: folders that are complete or not there.
 
-A checkpoint `checkpoints/step-00000070` has model.safetensors, optimizer.safetensors, state.json,
-where a loop keeps its best weights best.safetensors, and checksums.json over them. It is written
-under another name, flushed to the disk and renamed; the last few are kept. No random state and no
-loader state is in it: both are functions of seed and step.
+A checkpoint `checkpoints/step-00000070` has model.safetensors, optimizer.safetensors, state.json
+and checksums.json over the three. It is written under another name, flushed to the disk and
+renamed; the last few are kept. No random state and no loader state is in it: both are functions of
+seed and step. Where a loop keeps its best weights, each checkpoint has a copy of them too; those
+with the same share one file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,8 @@ class Saver:
     """Saves the checkpoints of one run and resumes from them.
 
     signature: what a run that resumes must have in common with this one. keep: checkpoints that are
-    kept. best: where the loop writes its best weights; each checkpoint has them as they were then,
-    as a hard link where the disk knows such. last_saved: step of the newest, 0 without one.
+    kept. best: where the loop writes its best weights, if it does. last_saved: step of the newest
+    checkpoint, 0 without one.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Saver:
             "progress": progress,
         }
         try:
-            _write(temporary, tensors, state, self.best)
+            _write(temporary, tensors, state, self.best, list_checkpoints(self.run_folder))
             shutil.rmtree(folder, ignore_errors=True)  # a corrupt one, skipped when resuming
             temporary.rename(folder)
             files.flush(folder.parent)
@@ -102,8 +104,9 @@ class Saver:
         """Load the newest complete checkpoint; returns its progress, `progress` if there is none.
 
         progress: a dataclass of the loop's at step 0. The best weights are put back where the loop
-        has them. ValueError if the checkpoint was saved by another run or after more than
-        total_steps, and if the ranks found different ones.
+        has them; where they are lost, progress.best is empty and that is said. ValueError if the
+        checkpoint was saved by another run or after more than total_steps, and if the ranks found
+        different ones.
         """
         folder = newest_complete(self.run_folder, self.ranks.print0)
         if folder:
@@ -119,10 +122,14 @@ class Saver:
             load_optimizer_state(self.model, self.optimizer, tensors)
             if state["scaler"]:
                 self.scaler.load_state_dict(state["scaler"])
-            if self.best and self.ranks.is_main:
-                _restore(folder / BEST, self.best)
+        is_lost = False
+        if folder and self.best and self.ranks.is_main:
+            is_lost = not _restore(folder, self.best, self.ranks.print0)
         step = progress.step
-        if self.ranks.sum_counts(step) != [step * self.ranks.world_size]:
+        sum_of_steps, num_lost = self.ranks.sum_counts(step, is_lost)
+        if num_lost:
+            progress.best = {}
+        if sum_of_steps != step * self.ranks.world_size:
             raise ValueError(
                 f"--resume: the ranks found different checkpoints in {self.run_folder}, this one "
                 f"that of step {step}; all nodes must see the same --out"
@@ -136,9 +143,13 @@ class Saver:
 
 
 def _write(
-    folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any], best: Path | None
+    folder: Path,
+    tensors: dict[str, dict[str, Tensor]],
+    state: dict[str, Any],
+    best: Path | None,
+    older: list[Path],
 ) -> None:
-    """The files of a checkpoint, flushed to the disk."""
+    """The files of a checkpoint, flushed to the disk. older: those before it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     files.write_json(folder / "state.json", state)
@@ -146,23 +157,42 @@ def _write(
         path = folder / f"{name}.safetensors"
         save_file({key: tensor.detach().cpu().contiguous() for key, tensor in named.items()}, path)
         shutil.copymode(folder / "state.json", path)  # safetensors' files are their owner's alone
-    if best:
-        try:
-            os.link(best, folder / BEST)
-        except OSError:
-            shutil.copy(best, folder / BEST)
     sums = {path.name: file_checksum(path) for path in sorted(folder.iterdir())}
+    if best:
+        sums[BEST] = file_checksum(best)
+        _copy_best(best, folder, sums[BEST], older)
     files.write_json(folder / "checksums.json", sums)
     for path in [*folder.iterdir(), folder]:
         files.flush(path)
 
 
-def _restore(saved: Path, path: Path) -> None:
-    """Make a file what it was at a checkpoint."""
-    if path.is_file() and file_checksum(path) == file_checksum(saved):
-        return
-    with files.replacing(path) as temporary:
-        shutil.copy(saved, temporary)
+def _copy_best(best: Path, folder: Path, checksum: str, older: list[Path]) -> None:
+    """Copy the best weights into a checkpoint; a link to an older one's, if they are the same.
+
+    Never a link to the file of the loop, which anybody may write to.
+    """
+    for path in reversed(older):
+        with suppress(OSError, ValueError):
+            if files.read_json(path / "checksums.json").get(BEST) == checksum:
+                os.link(path / BEST, folder / BEST)
+                return
+    shutil.copy(best, folder / BEST)
+
+
+def _restore(folder: Path, best: Path, print0: Callable[[str], None]) -> bool:
+    """Make the loop's best weights what they were at a checkpoint; False if they are lost."""
+    checksum = files.read_json(folder / "checksums.json").get(BEST)
+    for path in (best, folder / BEST):
+        if checksum and path.is_file() and file_checksum(path) == checksum:
+            if path != best:
+                with files.replacing(best) as temporary:
+                    shutil.copy(path, temporary)
+            return True
+    print0(
+        f"warning: the best weights until {folder.name} are lost, of {best} and of the checkpoint; "
+        "the best of the evaluations from here on are taken"
+    )
+    return False
 
 
 def _progress_of(state: dict[str, Any], default: Any, path: Path) -> Any:
@@ -208,8 +238,7 @@ def find_corruption(folder: Path) -> str | None:
     """Why a checkpoint is corrupt or incomplete; None if every file has its checksum."""
     try:
         sums = files.read_json(folder / "checksums.json")
-        names = (*FILES, BEST) if BEST in sums else FILES
-        wrong = [name for name in names if file_checksum(folder / name) != sums.get(name)]
+        wrong = [name for name in FILES if file_checksum(folder / name) != sums.get(name)]
     except (OSError, ValueError) as error:
         return str(error)
     return f"{', '.join(wrong)} does not have its checksum" if wrong else None

@@ -6,6 +6,7 @@ Without torchrun everything here is that of one rank and costs nothing.
 from __future__ import annotations
 
 import gc
+import glob
 import os
 import platform
 import shutil
@@ -118,9 +119,11 @@ class Ranks:
                 time.sleep(0.2)
             return folder
         temporary = folder.with_name(f"{folder.name}.tmp-{platform.node()}-{os.getpid()}")
-        for left in folder.parent.glob(f"{folder.name}.*-{platform.node()}-*"):
-            if left == temporary or not _is_running(left.name.rsplit("-", 1)[-1]):
-                shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
+        for kind in ("tmp", "corrupt"):
+            prefix = f"{folder.name}.{kind}-{platform.node()}-"
+            for left in folder.parent.glob(f"{glob.escape(prefix)}*"):
+                if left == temporary or not _is_running(left.name.removeprefix(prefix)):
+                    shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
         temporary.mkdir(parents=True)
         try:
             build(temporary)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
+import inspect
 import io
 import json
 import math
@@ -17,7 +18,7 @@ import shlex
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,19 @@ def to_dict(config: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in LEFT_OUT}
 
 
-def command_line(script: str, config: Any) -> str:
-    """The flags by which a script gets a config, for a shell: those that are not the default."""
-    words = [script]
-    fields = dataclasses.fields(config)
+def command_line(config: Any, script: str = "", names: Container[str] | None = None) -> str:
+    """The module and flags that give a config, for a shell: `-m train_mlm --lr 0.001`.
+
+    Flags at their default and folders of caches are left out. script: another that takes the flags
+    [the one that the config is of]. names: of the options that it takes.
+    """
+    words = ["-m", script or Path(inspect.getfile(type(config))).stem]
+    fields = [field for field in dataclasses.fields(config) if names is None or field.name in names]
     given = {field.name for field in fields if getattr(config, field.name) != field.default}
     overridden = {field.metadata["instead_of"] for field in fields if field.name in given}
     for field in fields:
         value = getattr(config, field.name)
-        if field.name not in given - overridden or field.name in LEFT_OUT:
+        if field.name not in given - overridden - {*LEFT_OUT, "cache_dir"}:
             continue
         if isinstance(value, bool):
             words.append(flag(field.name) if value else flag(f"no_{field.name}"))
@@ -87,6 +92,12 @@ def command_line(script: str, config: Any) -> str:
             words.append(flag(field.name))
             words += map(str, value) if isinstance(value, tuple) else [str(value)]
     return shlex.join(words)
+
+
+def next_command(script: str, installed: str) -> str:
+    """How to start a script that lies beside the one that runs, else its installed command."""
+    path = Path(sys.argv[0]).parent / script
+    return f"python {shlex.quote(str(path))}" if path.is_file() else installed
 
 
 # ---- what is wrong with options ----------------------------------------------------------------
@@ -117,9 +128,10 @@ def range_text(bounds: dict[str, float]) -> str:
 
 
 def not_a_multiple(
-    batch_name: str, batch: int, micro_batch_name: str, micro_batch: int, world_size: int
+    config: Any, batch_name: str, micro_batch_name: str, world_size: int
 ) -> list[str]:
     """The problem that a batch is not equal micro-batches for all ranks, if it is one."""
+    batch, micro_batch = getattr(config, batch_name), getattr(config, micro_batch_name)
     part = micro_batch * world_size
     if batch <= 0 or part <= 0 or batch % part == 0:
         return []

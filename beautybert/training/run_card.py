@@ -6,12 +6,14 @@ All of it is read from the run folder, in Markdown.
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from beautybert.training import sample
 from beautybert.training.metrics_file import read_metrics
-from beautybert.training.runlog import SAMPLE_NOTE, is_sample
 
 LICENCE = """\
 ## Licence
@@ -23,7 +25,7 @@ share this folder, read them and write `license:` into the header.
 SAMPLE_LICENCE = f"""\
 ## Licence
 
-MIT, as the program: {SAMPLE_NOTE}.
+MIT, as the program: {sample.NOTE}.
 """
 
 
@@ -32,12 +34,13 @@ def header(
     *,
     library: str,
     task: str,
-    name: str,
-    scores: Mapping[str, float] | None = None,
+    name: str = "",
+    scores: Mapping[tuple[str, str], float] | None = None,
 ) -> str:
     """The YAML that the hub reads (its page "Model Cards"), between lines of ---.
 
-    run: what run.json holds. library, task: in the hub's terms. scores: on the test products.
+    run: what run.json holds. library, task: in the hub's terms. scores: on the test products, by
+    the hub's name of the metric and ours.
     """
     from huggingface_hub import EvalResult, ModelCardData  # half a second
 
@@ -49,28 +52,33 @@ def header(
             dataset_name=", ".join(Path(path).name for path in config["data"]),
             dataset_split="test",
             metric_type=metric,
+            metric_name=name_of_metric,
             metric_value=round(value, 4),
         )
-        for metric, value in (scores or {}).items()
+        for (metric, name_of_metric), value in (scores or {}).items()
     ]
     data = ModelCardData(
-        language="en",
-        license="mit" if is_sample(config["data"]) else None,
+        license="mit" if is_ours(run) else None,
         library_name=library,
         pipeline_tag=task,
         tags=["beautybert", "bert", "cosmetics"],
         base_model=hub_name(config["init"]),
-        metrics=list(scores) if scores else None,
+        metrics=[metric for metric, _ in scores] if scores else None,
         model_name=name if results else None,
         eval_results=results or None,
     )
     return f"---\n{data.to_yaml()}\n---\n"
 
 
+def is_ours(run: Mapping[str, Any]) -> bool:
+    """Whether nothing but the generated sample is in the weights."""
+    return run["config"]["init"] == "scratch" and sample.is_sample(run["config"]["data"])
+
+
 def hub_name(init: str) -> str | None:
-    """What --init names on the hub; None for a folder and for "scratch"."""
-    is_path = init == "scratch" or init.count("/") > 1 or init[:1] in "./~" or Path(init).exists()
-    return None if is_path else init
+    """What --init names on the hub, OWNER/NAME; None for a folder and for "scratch"."""
+    is_hub_name = re.fullmatch(r"[\w-]+[\w.-]*/[\w.-]+", init) and not Path(init).exists()
+    return init if is_hub_name else None
 
 
 def start_of(run: Mapping[str, Any]) -> str:
@@ -83,44 +91,56 @@ def start_of(run: Mapping[str, Any]) -> str:
 
 def data_section(run: Mapping[str, Any], facts: Sequence[str]) -> str:
     """The files by name, with their sizes if these are known, and what was counted in them."""
-    sizes = {Path(path).name: size for path, size in run["data"].get("files", {}).items()}
+    sizes = run["data"].get("files") or dict.fromkeys(run["config"]["data"])
     lines = ["## Data", ""]
-    for path in run["config"]["data"]:
-        size = sizes.get(Path(path).name)
+    for path, size in sizes.items():
         lines.append(f"- `{Path(path).name}`" + (f", {size:,} bytes" if size else ""))
     lines += ["", *facts, f"Fingerprint of what was read: `{run['data']['fingerprint']}`.", ""]
     return "\n".join(lines)
 
 
-def training_section(folder: Path, run: Mapping[str, Any], command: str) -> str:
-    """The command, and how far it went, on what. command: script and flags, for a shell."""
+def training_section(folder: Path, run: Mapping[str, Any], best_step: int | None = None) -> str:
+    """The command, and how far it went, on what.
+
+    best_step: of the evaluation that picked the weights, if one did.
+    """
     facts = []
     rows = read_metrics(folder, "train")
     if rows:
-        last = rows[-1]
-        facts.append(f"{last['step']:,} steps, {last['tokens']:,} tokens")
-    ranks = run["ranks"]
-    start = f"torchrun --nproc-per-node {ranks}" if ranks > 1 else "python"
+        facts.append(f"{rows[-1]['step']:,} steps, {rows[-1]['tokens']:,} tokens")
     facts.append(f"on {run['device']}")
     versions = [f"{name} {version}" for name, version in run["versions"].items()]
-    return "\n".join(
-        [
-            "## How it was trained",
-            "",
-            f"From {start_of(run)}, by",
-            "",
-            f"    {start} {command}",
-            "",
-            f"{', '.join(facts)}; {', '.join(versions)}. What is not in the command is as",
-            "beautybert has it by default: `run.json` lists all options.",
-            "",
-        ]
-    )
+    lines = [
+        "## How it was trained",
+        "",
+        f"From {start_of(run)}, by",
+        "",
+        f"    {_start(run['ranks'])} {run['command']}",
+        "",
+        f"{', '.join(facts)}; {', '.join(versions)}. What is not in the command is as",
+        "beautybert has it by default: `run.json` lists all options.",
+    ]
+    if best_step == 0:
+        lines.append(
+            "**The encoder is not trained**: no later weights were better than those of the start."
+        )
+    elif best_step:
+        lines.append(f"The weights are those of step {best_step:,}.")
+    return "\n".join([*lines, ""])
+
+
+def _start(world_size: int) -> str:
+    """What runs a module with as many ranks as this start has."""
+    if world_size == 1:
+        return "python"
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
+    nodes = f"--nnodes {world_size // local} " if local < world_size else ""
+    return f"torchrun {nodes}--nproc-per-node {local}"
 
 
 def licence_section(run: Mapping[str, Any]) -> str:
     """Whose the weights are, as far as the program knows."""
-    if is_sample(run["config"]["data"]):
+    if is_ours(run):
         return SAMPLE_LICENCE
     is_scratch = run["config"]["init"] == "scratch"
     return LICENCE.format(init="" if is_scratch else f" and of {start_of(run)}")

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import shlex
 import shutil
 import signal
 import sys
@@ -26,11 +25,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from beautybert import files
-from beautybert.training import hardware
+from beautybert.training import hardware, options, sample
 from beautybert.training.checkpoints import list_checkpoints
 from beautybert.training.distributed import Ranks, at_end
 from beautybert.training.metrics_file import read_metrics, truncate_metrics
-from beautybert.training.options import changed_options
 from beautybert.training.plots import plot_losses, plot_speed
 from beautybert.training.precision import require_finite
 from beautybert.training.profiling import profiler
@@ -46,9 +44,9 @@ FORMATS = {
 }
 TEST_SCORES = ("loss", "accuracy", "top3", "macro_f1", "ece")
 BOARD_SCORES = {"accuracy", "macro_f1", "f1"}  # by input, by label
-SAMPLE_FILES = ("meta_All_Beauty.json.gz", "cosmetics.csv", "sephora_website_dataset.csv")
-SAMPLE_NOTE = "trained on the generated sample in data/sample/: no product in it is real"
 LOCK = ".lock"
+LOCKED_BY = "beautybert\n"  # what is in it
+LOCK_TRIES = 5
 AT_START = (LOCK, "metrics.jsonl", "tensorboard")  # what a start writes before run.json
 LIBRARIES = ("beautybert", "torch", "tokenizers", "safetensors", "numpy", "pandas")
 
@@ -102,25 +100,36 @@ _locks: dict[Path, tuple[Any, bool]] = {}
 
 
 def lock(path: Path) -> bool:
-    """Lock a file until `main` ends; returns whether it was there before.
+    """Lock a file until `main` ends; returns whether one of ours was there before.
 
     ValueError if another process has it.
     """
     if path in _locks:
         return _locks[path][1]
-    existed = path.exists()
-    file = open(path, "a", encoding="utf-8")  # noqa: SIM115
-    try:
-        if fcntl:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    for attempt in range(LOCK_TRIES):
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+        try:
+            if fcntl:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise ValueError(f"--out {path.parent} is in use by another process") from None
+        except OSError:  # a file system without locks
+            pass
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                break
+        if attempt < LOCK_TRIES - 1:  # some disks never agree
+            file.close()  # another process has just removed it
+    file.seek(0)
+    content = file.read(len(LOCKED_BY))
+    existed = content == LOCKED_BY
+    if content and not existed:
         file.close()
-        raise ValueError(f"--out {path.parent} is in use by another process") from None
-    except OSError:  # a file system without locks
-        pass
-    if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-        file.close()  # what another process has just removed
-        return lock(path)
+        raise ValueError(f"--out {path.parent} has a {LOCK} of another program: choose another")
+    if not existed:
+        file.write(LOCKED_BY)
+        file.flush()
     _locks[path] = file, existed
     at_end(lambda: _unlock(path))
     return existed
@@ -131,10 +140,15 @@ def _unlock(path: Path) -> None:
 
     It stays beside what a start that failed has left: it says that the folder is ours.
     """
+    if path not in _locks:
+        return
+    file, _ = _locks.pop(path)
+    if fcntl is None:
+        file.close()  # Windows removes no file that is open
     names = {found.name for found in path.parent.iterdir()} - {LOCK}
     if not names or names - set(AT_START):
         path.unlink(missing_ok=True)
-    _locks.pop(path)[0].close()
+    file.close()
     with suppress(OSError):
         path.parent.rmdir()
 
@@ -183,25 +197,25 @@ class RunLog:
 
             self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start_step + 1)
 
-    def write_run_json(
-        self, config: dict[str, Any], data: dict[str, Any], used: dict[str, Any] | None = None
-    ) -> None:
+    def write_run_json(self, config: Any, data: dict[str, Any], used: Any = None) -> None:
         """Write run.json: options, data, versions, device.
 
-        config: the options as they were given, for --config. used: with what was filled in, if
-        anything was. Prints the options that differ from those of an earlier start.
+        config: the script's options as they were given, for --config. used: with what was filled
+        in, if anything was. Prints the options that differ from those of an earlier start.
         """
         if not self.ranks.is_main:
             return
         path = self.folder / "run.json"
-        for changed in changed_options(config, path):
+        named = options.to_dict(config)
+        for changed in options.changed_options(named, path):
             self.info(f"  other than before: {changed}")
         device = platform.processor() or platform.machine()
         if self.ranks.device.type == "cuda":
             device = torch.cuda.get_device_name()
         contents = {
-            "config": config,
-            "used": used or config,
+            "command": options.command_line(config),
+            "config": named,
+            "used": options.to_dict(used or config),
             "data": data,
             "versions": {"python": platform.python_version(), **_library_versions()},
             "device": device,
@@ -247,9 +261,10 @@ class RunLog:
         lr: float,
         grad_norm: Tensor,
         tokens_seen: int,
+        epoch: float,
         **more: float,
     ) -> None:
-        """Write and show a training step. loss: nats a target.
+        """Write and show a training step. loss: nats a target. epoch: passes over the data so far.
 
         With the peak memory of rank 0 and, on a GPU whose peak is known, the share of that peak
         (MFU; Chowdhery et al. 2022, arXiv:2204.02311, appendix B): FLOPs a token x tokens/s / peak.
@@ -274,6 +289,7 @@ class RunLog:
             tokens=tokens_seen,
             tokens_per_second=round(speed, 1),
             peak_memory_mib=round(memory, 1),
+            epoch=epoch,
             **more,
         )
         self.show_progress(step, shown)
@@ -384,8 +400,8 @@ class RunLog:
             left += f", the losses in {picture}, {num_others} more beside it"
         self.info(left)
         if self.trained:
-            if is_sample(data):
-                self.info(SAMPLE_NOTE)
+            if sample.is_sample(data):
+                self.info(sample.NOTE)
             self.info(f"next: {next_command}")
 
     def _effort(self) -> str:
@@ -406,27 +422,6 @@ class RunLog:
             self.file.close()
             if self.board:
                 self.board.close()
-
-
-def sample(name: str) -> str:
-    """The path of a file of the generated sample: the checkout's, or that which was installed."""
-    relative = Path("data", "sample", name)
-    package = Path(__file__).resolve().parents[1]
-    found = (path / relative for path in (package.parent, package) if (path / relative).is_file())
-    path = next(found, relative)
-    return str(relative if relative.is_file() and relative.samefile(path) else path)
-
-
-def command(script: str, installed: str) -> str:
-    """How to start a script that lies beside the one that runs, else its installed command."""
-    path = Path(sys.argv[0]).parent / script
-    return f"python {shlex.quote(str(path))}" if path.is_file() else installed
-
-
-def is_sample(data: Sequence[str]) -> bool:
-    """Whether any of the files is of the generated sample, by folder and name."""
-    ends = [Path(path).resolve().parts[-3:] for path in data]
-    return any(end == ("data", "sample", name) for end in ends for name in SAMPLE_FILES)
 
 
 def _mib(folder: Path) -> str:

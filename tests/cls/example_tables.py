@@ -40,6 +40,7 @@ def labelled(labels):
 def write_run_json(folder):
     """What a model card reads of run.json, for a run that tells products of two tables apart."""
     run = {
+        "command": "-m train_cls --data a/shop.csv b/sephora.csv",
         "config": {"data": ["a/shop.csv", "b/sephora.csv"], "init": "scratch", "head": "mlp"},
         "data": {
             "fingerprint": "0123456789abcdef",

@@ -227,6 +227,36 @@ def test_the_steps_of_an_epoch_hold_every_training_document_once(by_split, token
     assert num_pairs == sum(bool(p.name and p.ingredients) for p in by_split["train"])
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_padded_micro_batches_have_one_size_and_the_same_documents(by_split, tokenizer, share):
+    data, padded = (batches_of(by_split, tokenizer, ingredient_dropout=share) for _ in range(2))
+    total_steps = 40  # of 60 products: some epochs
+    padded.pad_micro_batches(total_steps)
+    pad_id, sizes = special_ids(tokenizer)["[PAD]"], set()
+    for step in range(1, total_steps + 1):
+        for i in range(data.micro_batches_per_step):
+            batch, other = data.train_batch(step, i), padded.train_batch(step, i)
+            B, N = len(batch.inputs.lengths.seqlens), batch.num_tokens
+            assert len(other.inputs.input_ids) == len(other.inputs.position_ids)
+            assert len(other.inputs.input_ids) == padded.padded_tokens
+            assert torch.equal(other.inputs.input_ids[:N], batch.inputs.input_ids)
+            assert torch.equal(other.inputs.position_ids[:N], batch.inputs.position_ids)
+            assert (other.inputs.input_ids[N:] == pad_id).all()
+            seqlens = other.inputs.lengths.seqlens
+            assert seqlens[:B] == batch.inputs.lengths.seqlens
+            assert sum(seqlens) == padded.padded_tokens and max(seqlens) == seqlens[B - 1]
+            assert torch.equal(other.pairs, batch.pairs)
+            is_padding = other.target_ids == batches.IGNORED
+            assert is_padding.nonzero().flatten().tolist() == list(range(B, len(seqlens)))
+            assert torch.equal(other.target_ids[~is_padding], batch.target_ids)
+            assert (other.num_tokens, other.num_targets) == (N, batch.num_targets)
+            assert other.index == batch.index == i
+            sizes.add(N)
+    assert len(sizes) > 1 and (max(sizes) == padded.padded_tokens) == (share == 0)
+    assert "padded for torch.compile" in padded.summary(1, total_steps)
+    assert "padded" not in data.summary(1, total_steps)
+
+
 def test_ingredients_are_left_out_and_names_are_complete(by_split, tokenizer):
     data = batches_of(by_split, tokenizer, ingredient_dropout=0.5, batch_size=4)
     documents = []

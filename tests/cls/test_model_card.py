@@ -52,7 +52,7 @@ def report():
         "by_input": {"name": name},
         "pool": weights,
         "unanswered": 12,
-        "command": "train_cls.py --data a/shop.csv b/sephora.csv",
+        "best": {"step": 20},
         "merged_labels": {"Cream": ["day cream", "night cream"]},
     }
 
@@ -100,9 +100,10 @@ def test_a_model_of_one_input_has_no_weights_of_others(report, folder):
 def test_the_header_is_what_the_hub_reads(report, folder):
     header = ModelCard(model_card(folder, report, ["Cream", "Gel"], "ask it")).data
     assert header.library_name == "beautybert" and header.pipeline_tag == "text-classification"
-    assert header.license is None and header.base_model is None and header.language == "en"
-    found = {result.metric_type: result.metric_value for result in header.eval_results}
-    assert found == {"accuracy": 0.811, "f1": 0.5}
+    assert header.license is None and header.base_model is None
+    found = {result.metric_name: result.metric_value for result in header.eval_results}
+    assert found == {"accuracy": 0.811, "macro-F1": 0.5}
+    assert header.metrics == ["accuracy", "f1"]
     assert header.eval_results[0].dataset_name == "shop.csv, sephora.csv"
 
 
@@ -113,7 +114,7 @@ def test_the_data_and_the_way_to_train_are_said(report, folder):
     card = model_card(folder, report, ["Cream", "Gel"], "ask it")
     assert "- `shop.csv`\n- `sephora.csv`\n\n10,500 rows;\nleft out: 3 no name.\n" in card
     assert "Fingerprint of what was read: `0123456789abcdef`." in card
-    assert "\nFrom random weights, by\n\n    python train_cls.py --data a/shop.csv" in card
+    assert "\nFrom random weights, by\n\n    python -m train_cls --data a/shop.csv" in card
     assert "\n20 steps, 12,345 tokens, on x86_64; torch 2.13.0." in card
     assert "made of the files above; what may" in card
 
@@ -127,17 +128,41 @@ def test_what_opens_in_transformers_depends_on_the_head(report, folder, head, op
     assert f"import {opened}\n" in card
     assert ("export --transformers" in card) == (head == "pooler")
     assert ModelCard(card).data.base_model == "some/bert"
-    assert "\nFrom `some/bert`, by\n\n    torchrun --nproc-per-node 8 train_cls.py" in card
+    assert "\nFrom `some/bert`, by\n\n    torchrun --nproc-per-node 8 -m train_cls" in card
     assert "made of the files above and of `some/bert`; what" in card
 
 
-def test_the_sample_is_ours_to_give(report, folder):
+@pytest.mark.parametrize(
+    "step, said",
+    [(0, "**The encoder is not trained**"), (1234, "weights are those of step 1,234.")],
+)
+def test_it_says_which_weights_were_picked(report, folder, step, said):
+    assert said in model_card(folder, {**report, "best": {"step": step}}, ["Cream"], "ask it")
+
+
+def test_ranks_on_two_nodes_are_started_on_two(report, folder, monkeypatch):
     run = json.loads((folder / "run.json").read_text())
-    run["config"]["data"] = [str(SAMPLE / "cosmetics.csv")]
+    (folder / "run.json").write_text(json.dumps(run | {"ranks": 16}))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    card = model_card(folder, report, ["Cream"], "ask it")
+    assert "torchrun --nnodes 2 --nproc-per-node 8 -m train_cls" in card
+
+
+@pytest.mark.parametrize(
+    "init, data, is_ours",
+    [
+        ("scratch", ["cosmetics.csv"], True),
+        ("scratch", ["cosmetics.csv", "/home/x/client.csv"], False),
+        ("someone/bert", ["cosmetics.csv"], False),
+    ],
+)
+def test_only_what_is_of_the_sample_alone_is_given_a_licence(report, folder, init, data, is_ours):
+    run = json.loads((folder / "run.json").read_text())
+    run["config"] |= {"data": [str(SAMPLE / name) for name in data], "init": init}
     (folder / "run.json").write_text(json.dumps(run))
     card = model_card(folder, report, ["Cream", "Gel"], "ask it")
-    assert ModelCard(card).data.license == "mit"
-    assert "MIT, as the program: trained on the generated sample" in card
+    assert ModelCard(card).data.license == ("mit" if is_ours else None)
+    assert ("MIT, as the program: trained on the generated sample" in card) == is_ours
 
 
 def test_a_baseline_that_was_not_fitted_has_no_scores(report, folder):

@@ -162,11 +162,13 @@ class Tally:
                 use(*given)
         except ValueError as error:
             text = str(error)
-            assert text.isprintable() and len(text) < 1500, f"{name}: {text[:3000]!r}"
-            assert where in text, f"{name}: {text}"
+            assert text.isprintable() and len(text) < 1500, (
+                f"{name}, number {self.counts[name]}: {text[:3000]!r}"
+            )
+            assert where in text, f"{name}, number {self.counts[name]}: {text}"
             outcome = "refused"
         except BaseException as error:
-            error.add_note(f"damaged: {name}")
+            error.add_note(f"damaged: {name}, number {self.counts[name]}")
             raise
         assert peak_memory() - before < MEMORY, name
         self.longest = max(self.longest, time.monotonic() - began)

@@ -32,8 +32,8 @@ def test_a_run_leaves_a_card_with_its_scores_and_its_command(trained):
     (after,) = re.findall(r"^\| these weights \|(.*)\|$", card, re.MULTILINE)
     assert before.split("|")[1].strip() == f"{first['loss']:.3f}"
     assert after.split("|")[-1].strip() == f"{last['accuracy']:.1%}"
-    (command,) = re.findall(r"^    python (train_mlm.py .*)$", card, re.MULTILINE)
-    assert command == options.command_line("train_mlm.py", trained)
+    (command,) = re.findall(r"^    python (-m train_mlm .*--max-steps.*)$", card, re.MULTILINE)
+    assert command == options.command_line(trained)
     run = json.loads((Path(trained.out) / "run.json").read_text())
     assert f"{run['data']['documents']:,} documents" in card
     assert run["data"]["fingerprint"] in card
@@ -49,7 +49,8 @@ def test_the_lines_for_transformers_fill_a_mask(trained):
 
 
 def test_the_sample_may_be_given_on(config):
-    config = replace(config, data=(str(SAMPLE / "meta_All_Beauty.json.gz"),), max_steps=1)
+    data = (str(SAMPLE / "meta_All_Beauty.json.gz"),)
+    config = replace(config, data=data, init="scratch", max_steps=1)
     train_mlm.main(config)
     card = (Path(config.out) / "README.md").read_text(encoding="utf-8")
     assert ModelCard(card).data.license == "mit"

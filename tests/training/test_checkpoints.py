@@ -1,7 +1,7 @@
 import json
 import os
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -22,19 +22,24 @@ class Progress:
     tokens: int = 0
 
 
+@dataclass
+class ProgressWithBest(Progress):
+    best: dict = field(default_factory=dict)
+
+
 def saver_of(folder, model, optimizer, *, keep=5, signature=None, ranks=ONE_RANK, best=None):
     signature = signature or {"seed": 1}
     return Saver(folder, signature, model, optimizer, NO_SCALER, keep, ranks, best)
 
 
-def save(folder, step, size=1000, **options):
+def save(folder, step, size=1000, extra=None, **options):
     """Save a model of which every weight is `step`; returns the checkpoint's folder."""
     model = nn.Linear(size, 1, bias=False)
     nn.init.constant_(model.weight, float(step))
     optimizer = make_optimizer(model, 1e-3, 0.01)
     optimizer.state[model.weight] = {"exp_avg": torch.arange(float(size))[None]}
     saver = saver_of(folder, model, optimizer, **options)
-    saver.save({"step": step, "tokens": 10 * step})
+    saver.save({"step": step, "tokens": 10 * step, **(extra or {})})
     assert saver.last_saved == step
     return folder / "checkpoints" / f"step-{step:08d}"
 
@@ -55,25 +60,50 @@ def test_what_is_saved_is_read_back_and_only_the_last_are_kept(tmp_path):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+def resume_with_best(folder, best, rank=0):
+    model = nn.Linear(1000, 1, bias=False)
+    ranks = Ranks(rank, rank, 1, torch.device("cpu"))
+    saver = saver_of(folder, model, adamw(model), best=best, ranks=ranks)
+    return saver.resume(ProgressWithBest(), 9).best
+
+
 @pytest.mark.parametrize("can_link", [True, False])
 @pytest.mark.parametrize("now", [b"best", b"other", None])
 def test_the_best_weights_are_put_back_as_they_were(tmp_path, monkeypatch, can_link, now):
+    """Whatever was written in the place of the loop's file, or into it."""
     if not can_link:
         monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links")))
     best = tmp_path / "model.safetensors"
     best.write_bytes(b"best")
-    checkpoint = save(tmp_path, 5, best=best)
-    assert os.path.samefile(best, checkpoint / checkpoints.BEST) == can_link
-    best.unlink()  # a better one is another file
+    kept = [save(tmp_path, step, best=best, extra={"best": {"step": 1}}) for step in (4, 5)]
+    copies = [checkpoint / checkpoints.BEST for checkpoint in kept]
+    assert os.path.samefile(*copies) == can_link
     if now:
-        best.write_bytes(now)
+        best.write_bytes(now)  # into the same file
+    else:
+        best.unlink()
     for rank in (1, 0):  # rank 0 writes
-        model = nn.Linear(1000, 1, bias=False)
-        ranks = Ranks(rank, rank, 1, torch.device("cpu"))
-        saver = saver_of(tmp_path, model, adamw(model), best=best, ranks=ranks)
-        saver.resume(Progress(), 9)
+        assert resume_with_best(tmp_path, best, rank) == {"step": 1}
         assert (best.read_bytes() if best.exists() else None) == (now if rank else b"best")
-    assert (checkpoint / checkpoints.BEST).read_bytes() == b"best"
+    assert [path.read_bytes() for path in copies] == [b"best", b"best"]
+
+
+@pytest.mark.parametrize("lost", ["file", "copy", "both", "never saved"])
+def test_best_weights_are_lost_only_with_both_copies(tmp_path, capsys, lost):
+    best = tmp_path / "model.safetensors"
+    best.write_bytes(b"best")
+    saved = None if lost == "never saved" else best
+    checkpoint = save(tmp_path, 5, best=saved, extra={"best": {"step": 1}})
+    if lost in ("file", "both"):
+        best.write_bytes(b"bust")
+    if lost in ("copy", "both"):
+        (checkpoint / checkpoints.BEST).write_bytes(b"bust")
+    found = resume_with_best(tmp_path, best)
+    is_lost = lost in ("both", "never saved")
+    assert found == ({} if is_lost else {"step": 1})
+    assert ("best weights until step-00000005 are lost" in capsys.readouterr().out) == is_lost
+    if not is_lost:
+        assert best.read_bytes() == b"best"
 
 
 def test_other_ranks_write_nothing_and_know_what_is_saved(tmp_path):
@@ -200,14 +230,10 @@ def test_a_checkpoint_without_the_checksums_of_its_three_files_is_corrupt(tmp_pa
     assert len(warnings) == 1 and "step-00000007" in warnings[0]
 
 
-@pytest.mark.parametrize("name", [*checkpoints.FILES, checkpoints.BEST, "checksums.json"])
+@pytest.mark.parametrize("name", [*checkpoints.FILES, "checksums.json"])
 @pytest.mark.parametrize("damage", ["flipped", "missing", "empty"])
 def test_damage_to_any_file_of_a_checkpoint_is_noticed(tmp_path, name, damage):
-    (tmp_path / "best").write_bytes(b"best weights")
-    older = save(tmp_path, 5, best=tmp_path / "best")
-    (tmp_path / "best").unlink()
-    (tmp_path / "best").write_bytes(b"better weights")
-    newer = save(tmp_path, 7, best=tmp_path / "best")
+    older, newer = save(tmp_path, 5), save(tmp_path, 7)
     path = newer / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -236,7 +262,7 @@ def test_another_kind_of_optimizer_does_not_resume(tmp_path):
 def test_ranks_that_find_different_checkpoints_do_not_resume(tmp_path, monkeypatch):
     model = two_layers()
     saver_of(tmp_path, model, sgd(model)).save({"step": 2, "tokens": 0})
-    monkeypatch.setattr(Ranks, "sum_counts", lambda self, step: [step])  # the other's is 0
+    monkeypatch.setattr(Ranks, "sum_counts", lambda self, *counts: counts)  # the other's are 0
     saver = saver_of(tmp_path, model, sgd(model), ranks=Ranks(0, 0, 2, torch.device("cpu")))
     with pytest.raises(ValueError, match="different checkpoints .* this one that of step 2"):
         saver.resume(Progress(), 9)

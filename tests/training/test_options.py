@@ -8,6 +8,7 @@ import subprocess
 import sys
 import typing
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -455,8 +456,9 @@ def test_help_of_an_option_is_its_flag_text_range_and_default(capsys, monkeypatc
 def test_a_batch_that_is_not_equal_micro_batches_is_told_the_nearest(
     batch, micro_batch, world_size, expected
 ):
-    arguments = ("batch_size", batch, "micro_batch_size", micro_batch, world_size)
-    assert options.not_a_multiple(*arguments) == ([expected] if expected else [])
+    config = SimpleNamespace(batch_size=batch, micro_batch_size=micro_batch)
+    found = options.not_a_multiple(config, "batch_size", "micro_batch_size", world_size)
+    assert found == ([expected] if expected else [])
 
 
 def test_a_missing_extra_says_what_to_install():
@@ -473,9 +475,26 @@ def test_the_command_line_of_a_config_is_parsed_to_it():
         MlmConfig(data=("a b.json", "c.txt"), lr=1e-4, compile=True, out="it's", seed=3),
         ClsConfig(baseline=False, columns=("label=x y",), max_steps=0, dropout=0.0),
     ):
-        script, *flags = shlex.split(options.command_line("train.py", config))
-        assert script == "train.py"
-        assert parse(type(config), None, flags) == config
-    assert options.command_line("x.py", MlmConfig(resume=True)) == "x.py"
+        module = f"-m {type(config).__module__}"
+        start, flags = (
+            options.command_line(config)[: len(module)],
+            shlex.split(options.command_line(config)[len(module) :]),
+        )
+        assert start == module and parse(type(config), None, flags) == config
+    assert options.command_line(MlmConfig(resume=True, cache_dir="/home/me")) == "-m train_mlm"
     config = MlmConfig(epochs=2.0, max_steps=5)  # as by --config and a flag
-    assert options.command_line("x.py", config) == "x.py --max-steps 5"
+    assert options.command_line(config) == "-m train_mlm --max-steps 5"
+    assert options.command_line(config, "other", names=("lr", "epochs")) == "-m other --epochs 2.0"
+
+
+def test_the_next_script_is_the_one_beside_this_or_the_installed_command(tmp_path, monkeypatch):
+    (tmp_path / "other.py").touch()
+    monkeypatch.chdir(tmp_path)
+    for started, expected in [
+        ("this.py", "python other.py"),
+        (str(tmp_path / "this.py"), f"python {tmp_path / 'other.py'}"),
+        ("", "python other.py"),
+        ("/somewhere/bin/beautybert-this", "beautybert-other"),
+    ]:
+        monkeypatch.setattr(sys, "argv", [started])
+        assert options.next_command("other.py", "beautybert-other") == expected

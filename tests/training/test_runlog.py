@@ -3,23 +3,31 @@ import json
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from beautybert.training import hardware, plots, runlog
+from beautybert.training import hardware, options, plots, runlog, sample
 from beautybert.training.distributed import Ranks, entry_point
 from beautybert.training.runlog import RunLog, every, truncate_metrics
-from tests.conftest import ROOT, SAMPLE
+from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
 MAIN = Ranks(0, 0, 1, CPU)
+
+
+@dataclass(frozen=True)
+class Options:
+    lr: float | None = options.option(None, "rate")
+
+
+OPTIONS = Options(lr=0.1)
 OTHER = Ranks(1, 1, 2, CPU)
 
 
@@ -31,8 +39,8 @@ def open_log(folder, start_step=0, total_steps=4, tensorboard=False, ranks=MAIN)
     return RunLog(folder, start_step, total_steps, tensorboard, ranks)
 
 
-def log_step(log, step, loss=0.5, tokens_seen=1000, **more):
-    log.train_step(step, torch.tensor(loss), 1e-3, torch.tensor(2.0), tokens_seen, **more)
+def log_step(log, step, loss=0.5, tokens_seen=1000, epoch=0.5, **more):
+    log.train_step(step, torch.tensor(loss), 1e-3, torch.tensor(2.0), tokens_seen, epoch, **more)
 
 
 class Clock:
@@ -122,7 +130,7 @@ def test_other_ranks_write_nothing(tmp_path, capsys):
     log_step(log, 1)
     log.validation({"step": 1, "loss": 1.0})
     log.test(1, {"loss": 1.0})
-    log.write_run_json({}, {})
+    log.write_run_json(OPTIONS, {})
     log.info("a line")
     log.results("a result", trained=True)
     log.finish(["data.csv"], "a command")
@@ -251,13 +259,12 @@ def test_a_run_without_steps_shows_no_results_and_draws_nothing(tmp_path, capsys
 def test_what_is_trained_on_the_generated_sample_says_so(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for data, expected in (
-        ("data/sample/cosmetics.csv", True),
-        ("data/sample/mine.csv", False),
-        ("data/cosmetics.csv", False),
+        (["data/sample/cosmetics.csv"], True),
+        (["other.csv", "data/sample/cosmetics.csv"], False),
     ):
-        log = open_log(tmp_path / data.replace("/", "-"), total_steps=1)
-        log.finish(["other.csv", data], "a command")
-        assert (runlog.SAMPLE_NOTE in capsys.readouterr().out) == expected
+        log = open_log(tmp_path / str(len(data)), total_steps=1)
+        log.finish(data, "a command")
+        assert (sample.NOTE in capsys.readouterr().out) == expected
 
 
 # ---- resuming ----------------------------------------------------------------------------------
@@ -286,15 +293,16 @@ def test_a_log_goes_on_after_the_step_that_is_resumed(tmp_path, start_step, kept
 
 def test_run_json_says_what_ran_and_what_changed(tmp_path, capsys):
     log = open_log(tmp_path)
-    log.write_run_json({"lr": 0.1}, {"fingerprint": "a"})
+    log.write_run_json(OPTIONS, {"fingerprint": "a"})
     written = json.loads((tmp_path / "run.json").read_text())
     assert written["config"] == written["used"] == {"lr": 0.1}
+    assert written["command"] == "-m test_runlog --lr 0.1"
     assert written["threads"] == torch.get_num_threads()
     assert written["data"] == {"fingerprint": "a"}
     assert written["versions"]["torch"] == torch.__version__
     assert written["ranks"] == 1
     assert capsys.readouterr().out == ""
-    log.write_run_json({"lr": 0.2}, {})
+    log.write_run_json(Options(lr=0.2), {})
     assert "other than before: --lr 0.2 (was 0.1)" in capsys.readouterr().out
     log.close()
 
@@ -313,7 +321,7 @@ def test_a_run_folder_is_taken_only_by_its_own_resume(tmp_path):
 
 def test_a_folder_of_a_start_that_was_killed_early_counts_as_empty(tmp_path):
     for name in (runlog.LOCK, "metrics.jsonl", "run.json.123.tmp"):
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text(runlog.LOCKED_BY)
     runlog.check_folder(tmp_path, False, MAIN)
     (tmp_path / "splits.csv").write_text("")  # a moment later
     with pytest.raises(ValueError, match="is not empty: choose another"):
@@ -371,7 +379,7 @@ def test_a_run_folder_is_locked_for_one_process_until_it_ends(tmp_path):
 def test_a_lock_that_another_process_removes_is_not_taken(tmp_path, monkeypatch):
     """Between opening and locking it: a third could then take the same folder."""
     path = tmp_path / runlog.LOCK
-    path.write_text("")
+    path.write_text(runlog.LOCKED_BY)
     lockf, locked = fcntl.lockf, []
 
     def lock_late(file, how):
@@ -383,6 +391,36 @@ def test_a_lock_that_another_process_removes_is_not_taken(tmp_path, monkeypatch)
     monkeypatch.setattr(fcntl, "lockf", lock_late)
     assert not runlog.lock(path)
     assert locked[-1] == path.stat().st_ino and len(locked) == 2
+
+
+def test_a_disk_on_which_no_two_looks_at_a_file_agree_is_no_endless_loop(tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "samestat", lambda *_: False)
+    assert not runlog.lock(tmp_path / runlog.LOCK)
+
+
+def test_somebody_elses_lock_does_not_make_a_folder_ours(tmp_path):
+    (tmp_path / runlog.LOCK).write_text("1234\n")
+    (tmp_path / "draft.tmp").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(ValueError, match="has a .lock of another program"):
+            runlog.check_folder(tmp_path, resume, MAIN)
+    assert (tmp_path / "draft.tmp").read_text() == "mine"
+    assert (tmp_path / runlog.LOCK).read_text() == "1234\n"
+
+
+def test_windows_closes_the_lock_before_it_removes_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(runlog, "fcntl", None)
+    path = tmp_path / runlog.LOCK
+    runlog.lock(path)
+    file, unlink = runlog._locks[path][0], Path.unlink
+
+    def unlink_closed(self, **options):
+        assert file.closed
+        unlink(self, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink_closed)
+    runlog._unlock(path)
+    assert not path.exists()
 
 
 def test_a_folder_that_is_refused_is_left_as_it_was(tmp_path):
@@ -426,7 +464,7 @@ def test_a_corrupt_tokenizer_of_an_earlier_start_is_made_again(tmp_path, capsys)
 @pytest.mark.parametrize("content", ["", "{", "5", "[]", "{}", '{"config": 5}', "[" * 100_000])
 def test_a_corrupt_run_json_is_written_again(tmp_path, capsys, content):
     (tmp_path / "run.json").write_text(content)
-    open_log(tmp_path).write_run_json({"lr": 0.1}, {})
+    open_log(tmp_path).write_run_json(OPTIONS, {})
     assert json.loads((tmp_path / "run.json").read_text())["config"] == {"lr": 0.1}
     assert "run.json" in capsys.readouterr().err
 
@@ -481,37 +519,3 @@ def test_what_is_no_run_folder_is_not_resumed(tmp_path, content, message):
         (out / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=message):
         runlog.check_folder(out, resume=True, ranks=MAIN)
-
-
-def test_the_sample_is_found_from_any_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    assert runlog.sample("cosmetics.csv") == str(Path("data", "sample", "cosmetics.csv"))
-    monkeypatch.chdir(tmp_path)
-    assert runlog.sample("cosmetics.csv") == str(SAMPLE / "cosmetics.csv")
-    Path("data/sample").mkdir(parents=True)
-    Path("data/sample/cosmetics.csv").write_text("another's", encoding="utf-8")
-    assert runlog.sample("cosmetics.csv") == str(SAMPLE / "cosmetics.csv")
-    assert runlog.is_sample([runlog.sample("cosmetics.csv")])
-
-
-def test_the_installed_sample_is_known_as_the_sample(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    installed = tmp_path / "site-packages" / "beautybert"
-    (installed / "data" / "sample").mkdir(parents=True)
-    shutil.copy(SAMPLE / "cosmetics.csv", installed / "data" / "sample")
-    monkeypatch.setattr(runlog, "__file__", str(installed / "training" / "runlog.py"))
-    path = runlog.sample("cosmetics.csv")
-    assert path == str(installed / "data" / "sample" / "cosmetics.csv") and runlog.is_sample([path])
-
-
-def test_the_next_script_is_the_one_beside_this_or_the_installed_command(tmp_path, monkeypatch):
-    (tmp_path / "other.py").touch()
-    monkeypatch.chdir(tmp_path)
-    for started, expected in [
-        ("this.py", "python other.py"),
-        (str(tmp_path / "this.py"), f"python {tmp_path / 'other.py'}"),
-        ("", "python other.py"),
-        ("/somewhere/bin/beautybert-this", "beautybert-other"),
-    ]:
-        monkeypatch.setattr(sys, "argv", [started])
-        assert runlog.command("other.py", "beautybert-other") == expected
