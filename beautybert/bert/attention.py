@@ -43,11 +43,11 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 class PackedLengths:
     """The lengths of the documents packed in a micro-batch.
 
-    seqlens: tokens of each document, in order, on the CPU. cu_seqlens: (B + 1,), int32 (int64
-    where all are padded), their cumulative sum: the start of each document and, last, N. max_seqlen: the longest. use_flash:
-    whether the device of `cu_seqlens` has the kernel. mask: (B, T), True at real tokens, where all
-    documents are padded to T tokens; `seqlens` is then empty. Documents sorted by length make the
-    fewest groups, and so the fastest step on a CPU.
+    seqlens: tokens of each document, in order, on the CPU. cu_seqlens: (B + 1,), int32 (int64 where
+    all are padded), their cumulative sum: the start of each document and, last, N. max_seqlen: the
+    longest. use_flash: whether the device of `cu_seqlens` has the kernel. mask: (B, T), True at
+    real tokens, where all documents are padded to T tokens; `seqlens` is then empty. Documents
+    sorted by length make the fewest groups, and so the fastest step on a CPU.
     """
 
     seqlens: tuple[int, ...]
