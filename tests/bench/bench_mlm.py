@@ -365,8 +365,11 @@ def peak_memory(device: str) -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def measure_in_process(contestant: str, folder: Path, args: argparse.Namespace) -> dict:
-    """The measurement of a contestant by a process started with the same options."""
+def measure_in_process(contestant: str, folder: Path, args: argparse.Namespace) -> dict | None:
+    """The measurement of a contestant by a process started with the same options.
+
+    None if the process fails: what it said is printed, and the others still run.
+    """
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "true"}
     if args.device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
@@ -374,8 +377,13 @@ def measure_in_process(contestant: str, folder: Path, args: argparse.Namespace) 
     command += ["--measure", contestant, "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+        print(f"{done.stderr}\n{contestant} failed", file=sys.stderr, flush=True)
+        return None
+    result = json.loads(done.stdout.splitlines()[-1])
+    speed = sum(result["tokens"]) / sum(result["seconds"])
+    memory = result["peak_mib"]
+    print(f"  {speed:,.0f} real tokens/s, {memory:,.0f} MiB", file=sys.stderr, flush=True)
+    return result
 
 
 # ---- the comparison ----------------------------------------------------------------------------
@@ -506,12 +514,21 @@ def main() -> None:
         make_checkpoint(folder, args)
         config = pretrained.read_config(folder)
         lengths = measured_lengths(folder, args)
+        failed = set()
         for i in range(args.rounds):
-            for contestant, runs in found.items():
+            for contestant in [name for name in found if name not in failed]:
                 progress = f"round {i + 1} of {args.rounds}: {contestant}"
                 print(progress, file=sys.stderr, flush=True)
-                runs.append(measure_in_process(contestant, folder, args))
-    print_table(found, config, lengths, args)
+                result = measure_in_process(contestant, folder, args)
+                if result is None:
+                    failed.add(contestant)
+                else:
+                    found[contestant].append(result)
+    if "ours" not in failed:
+        complete = {name: runs for name, runs in found.items() if name not in failed}
+        print_table(complete, config, lengths, args)
+    if failed:
+        sys.exit(f"failed: {', '.join(sorted(failed))}")
 
 
 if __name__ == "__main__":
