@@ -18,6 +18,7 @@ from beautybert.bert import attention
 from beautybert.bert.attention import PackedLengths
 from beautybert.bert.model import HEADS, BertForMaskedLM, BertForSequenceClassification
 from beautybert.training import optim, runlog
+from beautybert.training.metrics import mlm_sums
 from tests.conftest import TINY, metrics, record
 
 SEQLENS = (3, 3, 8, 21)
@@ -136,3 +137,10 @@ def test_from_forward_pass_to_update_a_step_reads_nothing_that_is_on_the_gpu(
             modes.pop().__exit__(None, None, None)
     assert steps == [1, 1, 2, 2, 3, 3]
     assert [row["step"] for row in metrics(config.out)] == [1, 2, 3]
+
+
+def test_what_an_evaluation_sums_up_is_not_read_for_each_batch():
+    logits, target_ids = torch.eye(6, 9), torch.tensor([0, 1, 2, 3, 8, 8])
+    with NoReadingOperator(), NoReadingCall():
+        sums = mlm_sums(logits, target_ids)
+    assert sums.tolist()[1:] == [4, 6]
