@@ -97,7 +97,7 @@ if [ -f tests/bench/bench_cls.py ]; then
 else
     report bench-cls "skipped: there is no tests/bench/bench_cls.py" 0
 fi
-if [ "$gpu" = yes ] && [ $((deadline - SECONDS)) -lt 130 ]; then
+if [ "$gpu" = yes ] && [ $((deadline - SECONDS)) -lt 200 ]; then
     report bench-128-more "skipped: no time is left" 0
 else
     bench bench-128-more 600 short.txt 128 256 grouped sorted

@@ -146,7 +146,10 @@ def test_a_crash_resumes_on_the_way_of_the_unbroken_run(script, config, cls_conf
     assert losses(config.out).keys() == losses(unbroken.out).keys()
     assert losses(config.out) == pytest.approx(losses(unbroken.out), rel=5e-3)
     before = weights(checkpoint)
-    after, expected = checkpoint_of(config, 12)[0], checkpoint_of(unbroken, 12)[0]
+    after, optimizer_state, _ = checkpoint_of(config, 12)
+    expected, _, _ = checkpoint_of(unbroken, 12)
+    counts = {tensor.item() for key, tensor in optimizer_state.items() if key.startswith("step/")}
+    assert counts == {12}, "the optimizer began anew"
     moved = sum((expected[key] - before[key]).square().sum() for key in expected if key in before)
     apart = sum((expected[key] - after[key]).square().sum() for key in expected if key in before)
     assert moved > 0 and (apart / moved).sqrt() < 0.2
@@ -208,6 +211,11 @@ def as_several():
     ranks = from_environment()
     return distributed.Ranks(ranks.rank, ranks.local_rank, One(1), ranks.device)
 distributed.Ranks.from_environment = as_several
+DDP = train_mlm.DDP
+def shown(model, **options):
+    print("DistributedDataParallel on", next(model.parameters()).device)
+    return DDP(model, **options)
+train_mlm.DDP = shown
 sys.exit(options.run_command(train_mlm.MlmConfig, None, train_mlm.main))
 """
 
@@ -231,4 +239,5 @@ def test_one_rank_through_nccl_gives_the_losses_of_none(config, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "NCCL version" in done.stdout + done.stderr
+    assert "DistributedDataParallel on cuda" in done.stdout
     assert losses(config.out) == pytest.approx(losses(plain.out), rel=2e-3)
