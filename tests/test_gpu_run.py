@@ -103,6 +103,11 @@ def test_tables_of_several_stages_become_one_with_all_their_columns():
     ]
 
 
+def test_a_second_table_of_a_stage_has_a_header_of_its_own():
+    text = "| a |\n|---|\n| 1 |\ntext\n| b |\n|---|\n| 2 |"
+    assert printed_rows(text) == [{"a": "1"}, {"b": "2"}]
+
+
 def test_what_is_no_table_has_no_rows():
     assert printed_rows("step 5 | loss\n|---|\nno | table | here |") == []
     assert counts_of_pytest("no tests ran") == ""
