@@ -91,6 +91,7 @@ MINILM = BertConfig(
     hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
 )
 VOCABULARY = 30522  # BERT's
+MODULE = "tests.bench.bench_mlm"
 OURS = ("ours", "ours-compiled")
 CONTESTANTS = (*OURS, *PEERS, "matmul")
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}  # dense bf16, from the makers' data sheets
@@ -258,12 +259,15 @@ def peak_memory(device: str) -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def measure_in_process(contestant: str, folder: Path, args: argparse.Namespace) -> dict:
-    """The measurement of a contestant by a process started with the same options."""
+def measure_in_process(module: str, contestant: str, folder: Path, device: str) -> dict:
+    """The measurement of a contestant by a process started with the options of this one.
+
+    module: a benchmark, which with --measure and --folder prints the measurement as JSON.
+    """
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "true"}
-    if args.device == "cpu":
+    if device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
-    command = [sys.executable, "-m", "tests.bench.bench_mlm", *sys.argv[1:]]
+    command = [sys.executable, "-m", module, *sys.argv[1:]]
     command += ["--measure", contestant, "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
@@ -412,7 +416,7 @@ def main() -> None:
             for contestant, runs in found.items():
                 progress = f"round {i + 1} of {args.rounds}: {contestant}"
                 print(progress, file=sys.stderr, flush=True)
-                runs.append(measure_in_process(contestant, folder, args))
+                runs.append(measure_in_process(MODULE, contestant, folder, args.device))
     print_table(found, config, lengths, args)
 
 

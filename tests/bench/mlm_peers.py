@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,33 +84,33 @@ def peer_rows(in_blocks: bool, tokenizer: Tokenizer, args: argparse.Namespace) -
     return list(joined[: num_blocks * args.max_length].reshape(num_blocks, args.max_length))
 
 
-def batched_rows(
-    rows: list[np.ndarray], size: int, by_length: bool, seed: int
-) -> Iterator[list[np.ndarray]]:
-    """`size` rows at a time in shuffled order, without end.
+def shuffled_batches(
+    lengths: Sequence[int], size: int, by_length: bool, seed: int
+) -> Iterator[np.ndarray]:
+    """The indices of `size` texts at a time in shuffled order, (size,), without end.
 
-    `by_length` sorts each 50 batches, as the Trainer does.
+    lengths: of the texts. `by_length` sorts each 50 batches, as the Trainer does.
     """
-    if len(rows) < size:
-        raise ValueError(f"only {len(rows)} rows for a batch of {size}")
+    if len(lengths) < size:
+        raise ValueError(f"only {len(lengths)} texts for a batch of {size}")
     rng = np.random.default_rng(seed)
     while True:
-        order = rng.permutation(len(rows))
+        order = rng.permutation(len(lengths))
         if by_length:
-            order = sorted_in_parts(order, rows, part_size=50 * size)
+            order = sorted_in_parts(order, lengths, part_size=50 * size)
         starts = np.arange(0, len(order) - size + 1, size)
         if by_length:
             starts = rng.permutation(starts)
         for start in starts:
-            yield [rows[i] for i in order[start : start + size]]
+            yield order[start : start + size]
 
 
-def sorted_in_parts(order: np.ndarray, rows: list[np.ndarray], part_size: int) -> np.ndarray:
-    """The row numbers in `order`, each `part_size` of them sorted with the longest row first."""
+def sorted_in_parts(order: np.ndarray, lengths: Sequence[int], part_size: int) -> np.ndarray:
+    """The indices in `order`, each `part_size` of them sorted with the longest text first."""
     parts = []
     for start in range(0, len(order), part_size):
         part = order[start : start + part_size]
-        parts.append(sorted(part, key=lambda i: -len(rows[i])))
+        parts.append(sorted(part, key=lambda i: -lengths[i]))
     return np.concatenate(parts)
 
 
@@ -163,13 +163,15 @@ class StockPeer:
             self.called = torch.compile(self.model, dynamic=False)
         of_one_size = kind.in_blocks or kind.to_max_length
         size = args.peer_blocks if of_one_size else args.peer_texts
-        rows = peer_rows(kind.in_blocks, wordpiece.read(folder), args)
-        self.rows = batched_rows(rows, size, kind.by_length, args.seed)
+        self.rows = peer_rows(kind.in_blocks, wordpiece.read(folder), args)
+        lengths = [len(ids) for ids in self.rows]
+        self.order = shuffled_batches(lengths, size, kind.by_length, args.seed)
 
     def next_batch(self) -> PeerBatch:
         """The next texts or blocks, padded and masked, on the CPU."""
         documents = []
-        for ids in next(self.rows):
+        for index in next(self.order):
+            ids = self.rows[index]
             length = self.max_length if self.kind.to_max_length else len(ids)
             documents.append(pad_document(ids.tolist(), length))
         inputs = dict(self.collate(documents))
@@ -201,12 +203,13 @@ class FlattenedPeer:
         size = args.flat_texts
         if size is None:
             size = args.peer_texts if device.type == "cuda" else FLAT_TEXTS_ON_CPU
-        rows = peer_rows(False, wordpiece.read(folder), args)
-        self.rows = batched_rows(rows, size, by_length=False, seed=args.seed)
+        self.rows = peer_rows(False, wordpiece.read(folder), args)
+        lengths = [len(ids) for ids in self.rows]
+        self.order = shuffled_batches(lengths, size, by_length=False, seed=args.seed)
 
     def next_batch(self) -> PeerBatch:
         """The next texts in one row, masked, on the CPU."""
-        documents = next(self.rows)
+        documents = [self.rows[index] for index in next(self.order)]
         row = np.concatenate(documents).tolist()
         masked = self.collate([pad_document(row, len(row))])
         labels = masked["labels"][0]  # (N,)

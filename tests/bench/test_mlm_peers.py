@@ -60,6 +60,13 @@ def varlen_attention():
     del transformers.AttentionInterface._global_mapping[VARLEN]
 
 
+def next_documents(peer):
+    """The rows of a peer's next batch, and the batch."""
+    indices = next(peer.order)
+    peer.order = iter([indices])
+    return [peer.rows[index] for index in indices], peer.next_batch()
+
+
 @torch.no_grad()
 def flat_logits(folder, args, documents, attention):
     """The logits of `flattened` for all tokens with that attention, (N, V)."""
@@ -107,9 +114,7 @@ def test_the_loss_of_flattened_is_that_of_padded_texts(checkpoint, args):
     """The mean over the same targets: less work, not another task."""
     peer = make_peer("flattened", checkpoint, args)
     peer.model.eval()
-    documents = next(peer.rows)
-    peer.rows = iter([documents])
-    batch = peer.next_batch()
+    documents, batch = next_documents(peer)
     labels = torch.full_like(batch.inputs["input_ids"][0], -100)
     labels[batch.inputs["targets"]] = batch.inputs["target_ids"]
     seqlens = [len(ids) for ids in documents]
@@ -130,9 +135,7 @@ def test_the_loss_of_flattened_is_that_of_padded_texts(checkpoint, args):
 def test_targets_of_flattened_are_a_seventh_of_the_tokens_and_what_stood_there(checkpoint, args):
     args.flat_texts = 100
     peer = make_peer("flattened", checkpoint, args)
-    documents = next(peer.rows)
-    peer.rows = iter([documents])
-    batch = peer.next_batch()
+    documents, batch = next_documents(peer)
     row = torch.cat([torch.from_numpy(ids).long() for ids in documents])
     targets = batch.inputs["targets"]
     assert 0.1 < len(targets) / batch.num_tokens < 0.2
@@ -144,9 +147,7 @@ def test_targets_of_flattened_are_a_seventh_of_the_tokens_and_what_stood_there(c
 @pytest.mark.parametrize("name", sorted(set(STOCK) - {"compiled"}))
 def test_padding_is_no_real_token(name, checkpoint, args):
     peer = make_peer(name, checkpoint, args)
-    rows = next(peer.rows)
-    peer.rows = iter([rows])
-    batch = peer.next_batch()
+    rows, batch = next_documents(peer)
     longest = max(map(len, rows))
     width = args.max_length if name == "padded" else longest
     assert batch.num_tokens == sum(map(len, rows))
