@@ -420,7 +420,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20, help="training steps that are")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--keep", type=Path, help="new folder for the model of train_cls.py")
-    parser.add_argument("--quick", action="store_true", help="200 lists, three steps, one round")
+    parser.add_argument("--quick", action="store_true", help="128 lists, three steps, one round")
     parser.add_argument("--seed", type=int, default=0)
     # what the processes are started with
     parser.add_argument("--measure", choices=CONTESTANTS, help=argparse.SUPPRESS)
@@ -431,7 +431,7 @@ def parse_arguments() -> argparse.Namespace:
     if args.keep and args.keep.exists():
         parser.error(f"--keep {args.keep} exists")
     if args.quick:
-        args.lists, args.warmup, args.steps, args.rounds = 200, 1, 3, 1
+        args.lists, args.warmup, args.steps, args.rounds = 128, 1, 3, 1
     return args
 
 
