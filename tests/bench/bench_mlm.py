@@ -372,7 +372,9 @@ def parse_arguments() -> argparse.Namespace:
         help=f"texts in a row of flattened [{mlm_peers.FLAT_TEXTS_ON_CPU}, on a GPU --peer-texts]",
     )
     parser.add_argument(
-        "--warmup", type=int, default=1, help="steps of each process that are not measured"
+        "--warmup",
+        type=int,
+        help="steps of each process that are not measured [1, with --compile 5]",
     )
     parser.add_argument("--steps", type=int, default=3, help="steps of each process that are")
     parser.add_argument("--rounds", type=int, default=5)
@@ -386,6 +388,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--measure", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.warmup is None:
+        args.warmup = 5 if args.compile else 1  # the second and third shape are compiled again
     if args.warmup < 1:
         parser.error("--warmup must be at least 1")
     if args.quick:
