@@ -94,7 +94,7 @@ bench bench-128 220 short.txt 128 256 flattened compiled
 stage ten-epochs 90 "$python" -m tests.gpu.ten_epochs "$work/texts.txt"
 bench bench-512 150 long.txt 512 64 flattened compiled
 if [ -f tests/bench/bench_cls.py ]; then
-    stage bench-cls 60 "$python" -m tests.bench.bench_cls --quick
+    stage bench-cls 100 "$python" -m tests.bench.bench_cls --quick
 else
     report bench-cls "skipped: there is no tests/bench/bench_cls.py" 0
 fi

@@ -80,7 +80,8 @@ def main() -> None:
         flops = flops_per_token(bert_config, (lengths**2).sum() / lengths.sum())
         cells[f"share of {peak / 1e12:.0f} TFLOP/s"] = f"{speed * flops / peak:.1%}"
     cells["seconds"] = f"{seconds:.0f}"
-    cells["faster than the report's 4.8 hours by"] = f"{REPORT_SECONDS / seconds:,.0f}"
+    if (args.shape, args.epochs) == ("base", 10):
+        cells["faster than the report's 4.8 hours by"] = f"{REPORT_SECONDS / seconds:,.0f}"
     print(f"| {' | '.join(cells)} |")
     print("|---" * len(cells) + "|")
     print(f"| {' | '.join(cells.values())} |")
