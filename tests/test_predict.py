@@ -18,6 +18,7 @@ import torch
 import train_cls
 from beautybert import Classifier, predict
 from beautybert.cls import classifier as classifiers
+from beautybert.cls import scoring
 from beautybert.cls.ingredients import parse_ingredients
 from beautybert.cls.labels import synonyms
 from beautybert.cls.pool import BALANCED, CASES
@@ -25,7 +26,7 @@ from beautybert.cls.products import INPUTS
 from beautybert.predict import PredictConfig
 from beautybert.training import options as option_types
 from beautybert.training import sample
-from tests.conftest import KINDS, ROOT, product_tables
+from tests.conftest import KINDS, ROOT, product_tables, record
 
 FIFTY_PRODUCTS = ROOT / "tests" / "cls" / "fifty_products.csv"
 LABEL_TABLE = "beautybert/cls/tables/labels.csv"
@@ -986,6 +987,14 @@ def test_scores_of_products_of_training_are_said_to_promise_too_much(run, tmp_pa
     assert f"  {is_trained.sum():,} of those scored share a name or list with what" in err
     ask(run, products[is_used & ~is_trained], tmp_path, columns=columns)
     assert "of those scored share" not in capsys.readouterr().err
+
+
+def test_training_texts_are_read_for_labelled_rows_alone(run, catalogue, tmp_path, monkeypatch):
+    calls = record(monkeypatch, scoring, "text_keys")
+    ask(run, catalogue.drop(columns="category"), tmp_path)
+    assert not calls
+    ask(run, catalogue, tmp_path, columns=("label=category",))
+    assert len(calls) == 1
 
 
 def test_columns_that_training_was_given_are_read_in_other_tables_too(tmp_path, capsys):

@@ -299,38 +299,6 @@ def test_bf16_trains_like_fp32(config):
     assert finals["none"] < 0.92 * losses(config.out + "none")[5]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="fp16 with a GradScaler needs a GPU")
-def test_fp16_trains_with_its_scaler_and_resumes(config):
-    config = replace(config, amp="fp16", max_steps=12)
-    unbroken = replace(config, out=config.out + "-unbroken")
-    result = train_mlm.main(unbroken)
-    _, _, state = read_checkpoint(Path(unbroken.out) / "checkpoints" / "step-00000012")
-    assert math.isfinite(result["valid"]["loss"])
-    assert state["scaler"]["scale"] > 1
-    train_mlm.main(replace(config, max_steps=6))
-    resumed = train_mlm.main(replace(config, resume=True))
-    assert math.isclose(resumed["valid"]["loss"], result["valid"]["loss"], rel_tol=0.05)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU works while the host goes on")
-def test_between_log_lines_the_host_never_waits_for_the_gpu(config, monkeypatch):
-    """A wait raises inside the loop; the last step logs, evaluates and saves."""
-    learning_rate = optim.learning_rate
-
-    def forbid_waiting(step, *arguments):  # called inside each step
-        torch.cuda.set_sync_debug_mode("error" if step < 8 else "default")
-        return learning_rate(step, *arguments)
-
-    monkeypatch.setattr(optim, "learning_rate", forbid_waiting)
-    config = replace(
-        config, amp="bf16", max_steps=8, log_interval=100, eval_interval=0, save_interval=0
-    )
-    try:
-        assert train_mlm.main(config)["step"] == 8
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 def test_compiling_pads_to_one_number_of_tokens_and_is_over_after_three_steps(config, monkeypatch):
     graphs = {}
     tokens = set()

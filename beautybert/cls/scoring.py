@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ class Score:
 
     def __init__(self, classifier: Classifier, folder: Path):
         self.classifier = classifier
-        self.trained_keys = text_keys(folder / "train_lists.txt")
+        self.folder = folder
         self.num_trained = self.num_unlabelled = 0
         num_labels = len(classifier.labels)
         self.num_rows = self.num_short = 0
@@ -38,6 +39,11 @@ class Score:
             for case in (*CASES, "nothing")
         }
         self.id_of = _label_ids(classifier)
+
+    @cached_property
+    def trained_keys(self) -> set[str]:
+        """The keys of the training texts, read when the first labelled row wants them."""
+        return text_keys(self.folder / "train_lists.txt")
 
     def count(
         self, answer: Answer, reason: str, label: str | None, cells: Mapping[str, str]

@@ -20,7 +20,7 @@ def mlm_sums(logits: Tensor, target_ids: Tensor) -> Tensor:
     """Logits (M, V), target ids (M,) -> (3,) float64: loss in nats, correct ones, targets."""
     loss = F.cross_entropy(logits.float(), target_ids, reduction="sum")
     correct = (logits.argmax(-1) == target_ids).sum()
-    count = torch.tensor(len(target_ids), dtype=torch.float64, device=logits.device)
+    count = torch.full((), len(target_ids), dtype=torch.float64, device=logits.device)
     return torch.stack([loss.double(), correct.double(), count])
 
 

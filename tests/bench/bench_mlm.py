@@ -14,7 +14,8 @@ Shown are real tokens a second.
 
 The contestants are ours, its peers, and a bound:
 
-ours      train_mlm.py, its speed as it stands in metrics.jsonl
+ours      train_mlm.py, its speed as it stands in metrics.jsonl; with --compile also
+          ours-compiled
 dynamic   BertForMaskedLM and DataCollatorForLanguageModeling, each batch padded to its longest text
           (run_mlm --line_by_line)
 sorted    the same with texts of like length in a batch (group_by_length of the Trainer, which is
@@ -23,15 +24,22 @@ grouped   all texts one after the other in blocks of --max-length tokens, with t
           of ones (run_mlm's default)
 unmasked  the same without the mask, which no option of run_mlm leaves out; on a CPU it made no
           difference, on a GPU it was not measured
+compiled  unmasked with torch.compile for its one shape
 padded    every text padded to --max-length (the milestone report's notebook)
+flattened the texts of a batch in one row without padding, and the head on targets alone, which the
+          parts of BertForMaskedLM can do: with flash_attention_2, told where texts begin, where it
+          is installed; else on a GPU with flex_attention, on a CPU with sdpa and a mask, for there
+          neither can train. This loop is nobody's default: it is the best that we know to make of
+          transformers
 matmul    no model: only the matrix products of the layers and the head, forward and backward, of as
           many tokens as a micro-batch of ours, always on the same operands. An upper bound: ours
           also needs attention, norms, activations, dropout, the loss and the optimizer
 
 All have the same random weights, vocabulary, precision, fused AdamW and clipping, and no dropout on
 attention weights, which ours has not. Dropout itself is each contestant's own (ours draws faster on
-a CPU). The peers have sdpa attention and batches of --peer-texts texts or --peer-blocks blocks,
-summed up to at least --batch-tokens real tokens a step; ours takes at most as many. On a GPU they
+a CPU). But for `flattened` the peers have sdpa attention; theirs are batches of --peer-texts texts,
+--peer-blocks blocks or --flat-texts texts in a row, summed up to at least --batch-tokens real
+tokens a step; ours takes at most as many. On a GPU they
 too have a vocabulary padded to 64. Longer texts than --max-length become windows in ours and are
 cut off by the peers. Each measurement is a process of its own, the contestants take turns, and the
 first --warmup steps of each are not counted. A real token is one of a text or its [CLS] and [SEP]:
@@ -55,11 +63,11 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -68,24 +76,25 @@ from statistics import median
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch.nn.utils import clip_grad_norm_
 
 import train_mlm
 from beautybert.bert import pretrained, wordpiece
 from beautybert.bert.model import BertConfig, BertForMaskedLM, config_of_size
-from beautybert.bert.wordpiece import special_ids, token_list
+from beautybert.bert.wordpiece import token_list
 from beautybert.mlm import token_cache
 from beautybert.mlm.batches import Windows
 from beautybert.mlm.corpus import Corpus
 from beautybert.mlm.token_cache import TokenCache
+from tests.bench import mlm_peers
+from tests.bench.mlm_peers import PEERS
 
 MINILM = BertConfig(
     hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
 )
 VOCABULARY = 30522  # BERT's
-PEERS = ("dynamic", "sorted", "grouped", "unmasked", "padded")
-IN_BLOCKS = ("grouped", "unmasked")  # the peers that cut all texts into blocks
-CONTESTANTS = ("ours", *PEERS, "matmul")
+MODULE = "tests.bench.bench_mlm"
+OURS = ("ours", "ours-compiled")
+CONTESTANTS = (*OURS, *PEERS, "matmul")
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}  # dense bf16, from the makers' data sheets
 
 
@@ -144,7 +153,7 @@ def logged_steps(rows: list[dict], after: int) -> tuple[list[int], list[float]]:
 # ---- ours --------------------------------------------------------------------------------------
 
 
-def measure_ours(folder: Path, args: argparse.Namespace) -> dict:
+def measure_ours(compiled: bool, folder: Path, args: argparse.Namespace) -> dict:
     """Seconds and tokens of each step, from metrics.jsonl."""
     # On a GPU a log line waits for the device, so there it comes as seldom as can be.
     seldom = args.device == "cuda" and args.steps % args.warmup == 0
@@ -160,7 +169,7 @@ def measure_ours(folder: Path, args: argparse.Namespace) -> dict:
             micro_batch_tokens=args.micro_batch_tokens,
             amp=args.amp,
             threads=torch.get_num_threads(),  # as many as the other side
-            compile=args.compile,
+            compile=compiled,
             seed=args.seed,
             log_interval=args.warmup if seldom else 1,
             eval_interval=0,
@@ -171,123 +180,9 @@ def measure_ours(folder: Path, args: argparse.Namespace) -> dict:
             train_mlm.main(config)
         tokens, seconds = logged_steps(read_metrics(Path(config.out)), args.warmup)
     padding = 0.0
-    if args.compile:
+    if compiled:
         padding = 1 - sum(tokens) / (args.steps * args.batch_tokens)
     return {"tokens": tokens, "seconds": seconds, "padding": padding}
-
-
-# ---- the peers ---------------------------------------------------------------------------------
-
-
-def peer_rows(peer: str, tokenizer: Tokenizer, args: argparse.Namespace) -> list[np.ndarray]:
-    """The texts as that peer cuts them."""
-    special = special_ids(tokenizer)
-    texts = list(Corpus(tuple(args.data)).texts())
-    rows = []
-    for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
-        ids = [special["[CLS]"], *encoding.ids[: args.max_length - 2], special["[SEP]"]]
-        rows.append(np.array(ids, dtype=np.int32))
-    if peer not in IN_BLOCKS:
-        return rows
-    joined = np.concatenate(rows)
-    num_blocks = len(joined) // args.max_length
-    return list(joined[: num_blocks * args.max_length].reshape(num_blocks, args.max_length))
-
-
-def peer_batches(
-    rows: list[np.ndarray], size: int, by_length: bool, seed: int
-) -> Iterator[list[list[int]]]:
-    """`size` rows at a time in shuffled order, without end.
-
-    `by_length` sorts each 50 batches, as the Trainer does.
-    """
-    if len(rows) < size:
-        raise ValueError(f"only {len(rows)} rows for a batch of {size}")
-    rng = np.random.default_rng(seed)
-    while True:
-        order = rng.permutation(len(rows))
-        if by_length:
-            order = sorted_in_parts(order, rows, part_size=50 * size)
-        starts = np.arange(0, len(order) - size + 1, size)
-        if by_length:
-            starts = rng.permutation(starts)
-        for start in starts:
-            yield [rows[i].tolist() for i in order[start : start + size]]
-
-
-def sorted_in_parts(order: np.ndarray, rows: list[np.ndarray], part_size: int) -> np.ndarray:
-    """The row numbers in `order`, each `part_size` of them sorted with the longest row first."""
-    parts = []
-    for start in range(0, len(order), part_size):
-        part = order[start : start + part_size]
-        parts.append(sorted(part, key=lambda i: -len(rows[i])))
-    return np.concatenate(parts)
-
-
-def measure_peer(peer: str, folder: Path, args: argparse.Namespace) -> dict:
-    """The loop that a careful user of transformers writes."""
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    device = torch.device(args.device)
-    on_gpu = device.type == "cuda"
-    torch.set_float32_matmul_precision("high")
-    model = transformers.BertForMaskedLM.from_pretrained(folder, attn_implementation="sdpa")
-    model.to(device).train()
-    if on_gpu:
-        model.resize_token_embeddings(pad_to_multiple_of=64)
-    collate = transformers.DataCollatorForLanguageModeling(
-        transformers.BertTokenizerFast.from_pretrained(folder),
-        mlm_probability=0.15,
-        pad_to_multiple_of=8 if on_gpu else None,
-    )
-    compiled_model = model
-    if args.compile:
-        compiled_model = torch.compile(model, dynamic=peer in ("dynamic", "sorted"))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
-    size = args.peer_blocks if peer in (*IN_BLOCKS, "padded") else args.peer_texts
-    rows = peer_rows(peer, wordpiece.read(folder), args)
-    batches = peer_batches(rows, size, peer == "sorted", args.seed)
-
-    tokens, seconds = [], []
-    num_with_padding = 0
-    for step in range(args.warmup + args.steps):
-        began = time.perf_counter()
-        step_tokens = step_with_padding = 0
-        while step_tokens < args.batch_tokens:
-            documents = []
-            for ids in next(batches):
-                length = args.max_length if peer == "padded" else len(ids)
-                documents.append(pad_document(ids, length))
-            batch = collate(documents)
-            step_tokens += int(batch["attention_mask"].sum())
-            step_with_padding += batch["input_ids"].numel()
-            if peer == "unmasked":
-                del batch["attention_mask"]
-            inputs = {name: x.to(device, non_blocking=True) for name, x in batch.items()}
-            with torch.autocast(device.type, torch.bfloat16, enabled=args.amp == "bf16"):
-                loss = compiled_model(**inputs).loss
-            loss.backward()
-        clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if on_gpu:
-            torch.cuda.synchronize()
-        if step >= args.warmup:
-            tokens.append(step_tokens)
-            seconds.append(time.perf_counter() - began)
-            num_with_padding += step_with_padding
-    padding = 1 - sum(tokens) / num_with_padding
-    return {"tokens": tokens, "seconds": seconds, "padding": padding}
-
-
-def pad_document(ids: list[int], length: int) -> dict[str, list[int]]:
-    """What the collator takes: `length` ids and attention mask, 0 where nothing is.
-
-    [PAD] has the id 0 in BERT's vocabularies.
-    """
-    missing = [0] * (length - len(ids))
-    return {"input_ids": ids + missing, "attention_mask": [1] * len(ids) + missing}
 
 
 # ---- the bound ---------------------------------------------------------------------------------
@@ -345,12 +240,12 @@ def measure_matmul(folder: Path, args: argparse.Namespace) -> dict:
 
 def measure(contestant: str, folder: Path, args: argparse.Namespace) -> dict:
     """One process's measurement."""
-    if contestant == "ours":
-        result = measure_ours(folder, args)
+    if contestant in OURS:
+        result = measure_ours(contestant == "ours-compiled", folder, args)
     elif contestant == "matmul":
         result = measure_matmul(folder, args)
     else:
-        result = measure_peer(contestant, folder, args)
+        result = mlm_peers.measure(contestant, folder, args)
     return result | {"peak_mib": peak_memory(args.device)}
 
 
@@ -365,12 +260,15 @@ def peak_memory(device: str) -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def measure_in_process(contestant: str, folder: Path, args: argparse.Namespace) -> dict:
-    """The measurement of a contestant by a process started with the same options."""
+def measure_in_process(module: str, contestant: str, folder: Path, device: str) -> dict:
+    """The measurement of a contestant by a process started with the options of this one.
+
+    module: a benchmark, which with --measure and --folder prints the measurement as JSON.
+    """
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "true"}
-    if args.device == "cpu":
+    if device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
-    command = [sys.executable, "-m", "tests.bench.bench_mlm", *sys.argv[1:]]
+    command = [sys.executable, "-m", module, *sys.argv[1:]]
     command += ["--measure", contestant, "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
@@ -411,26 +309,29 @@ def print_table(
         peak = next((tflops for name, tflops in PEAK_TFLOPS.items() if name in device_name), None)
 
     precision = "bf16" if args.amp == "bf16" else "fp32"
-    compiled = ", compiled" if args.compile else ""
     print(
-        f"{device_name}, torch {torch.__version__}, {args.shape} shape, {precision}{compiled}; "
+        f"{device_name}, torch {torch.__version__}, {args.shape} shape, {precision}; "
         f"{args.batch_tokens:,} tokens a step, texts of {lengths.mean():.0f} tokens on average; "
         f"{flops / 1e6:.0f} million model FLOPs a token; medians of {args.rounds}\n"
     )
-    header = ["contestant", "real tokens/s", "ours is faster by (least, most)", "padding"]
-    header += ["peak memory, MiB", "GFLOP/s"]
+    ours = [contestant for contestant in OURS if contestant in found]
+    header = ["contestant", "real tokens/s"]
+    header += [f"{name} is faster by (least, most)" for name in ours]
+    header += ["padding", "peak memory, MiB", "GFLOP/s"]
     if peak:
         header.append(f"share of {peak} TFLOP/s")
     print(f"| {' | '.join(header)} |")
     print("|---" * len(header) + "|")
     for contestant, runs in found.items():
         speed = np.median(speeds[contestant])
-        ratios = speeds["ours"] / speeds[contestant]  # (rounds,)
-        ratio = f"{np.median(ratios):.2f} ({ratios.min():.2f}, {ratios.max():.2f})"
         padding = median(run["padding"] for run in runs)
         memory = median(run["peak_mib"] for run in runs)
         rate = speed * (flops_per_token(config, 0) if contestant == "matmul" else flops)
-        cells = [contestant, f"{speed:,.0f}", "" if contestant == "ours" else ratio]
+        cells = [contestant, f"{speed:,.0f}"]
+        for name in ours:
+            ratios = speeds[name] / speeds[contestant]  # (rounds,)
+            ratio = f"{np.median(ratios):.2f} ({ratios.min():.2f}, {ratios.max():.2f})"
+            cells.append("" if contestant == name else ratio)
         cells += [f"{padding:.1%}", f"{memory:,.0f}", f"{rate / 1e9:,.0f}"]
         if peak:
             cells.append(f"{rate / peak / 1e12:.1%}")
@@ -453,7 +354,7 @@ def parse_arguments() -> argparse.Namespace:
     default_device = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=default_device, choices=("cpu", "cuda"))
     parser.add_argument("--amp", default="none", choices=("none", "bf16"))
-    parser.add_argument("--compile", action="store_true", help="torch.compile for every contestant")
+    parser.add_argument("--compile", action="store_true", help="ours with torch.compile too")
     parser.add_argument("--max-length", type=int, default=512)
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--micro-batch-tokens", type=int, default=4096)
@@ -467,26 +368,35 @@ def parse_arguments() -> argparse.Namespace:
         "--peer-blocks", type=int, default=8, help="rows of one forward pass of grouped and padded"
     )
     parser.add_argument(
-        "--warmup", type=int, default=1, help="steps of each process that are not measured"
+        "--flat-texts",
+        type=int,
+        help=f"texts in a row of flattened [{mlm_peers.FLAT_TEXTS_ON_CPU}, on a GPU --peer-texts]",
+    )
+    parser.add_argument(
+        "--warmup",
+        type=int,
+        help="steps of each process that are not measured [1, with --compile 5]",
     )
     parser.add_argument("--steps", type=int, default=3, help="steps of each process that are")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="one step of 2,048 tokens, two rounds, dynamic and grouped alone",
+        help="one step of 2,048 tokens, two rounds, dynamic, grouped and flattened alone",
     )
     parser.add_argument("--seed", type=int, default=0)
     # what the processes are started with
     parser.add_argument("--measure", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.warmup is None:
+        args.warmup = 5 if args.compile else 1  # the second and third shape are compiled again
     if args.warmup < 1:
         parser.error("--warmup must be at least 1")
     if args.quick:
         args.steps = 1
         args.rounds = 2
-        args.peers = ("dynamic", "grouped")
+        args.peers = ("dynamic", "grouped", "flattened")
         args.batch_tokens = 2048
         args.micro_batch_tokens = 2048
         args.peer_blocks = 4
@@ -500,18 +410,36 @@ def main() -> None:
         print(json.dumps(measure(args.measure, args.folder, args)))
         return
 
-    found: dict[str, list[dict]] = {name: [] for name in ("ours", *args.peers, "matmul")}
+    ours = OURS if args.compile else OURS[:1]
+    found: dict[str, list[dict]] = {name: [] for name in (*ours, *args.peers, "matmul")}
+    failed: list[str] = []  # the others are measured all the same
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # timeout(1): show what there is
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "checkpoint"
         make_checkpoint(folder, args)
         config = pretrained.read_config(folder)
         lengths = measured_lengths(folder, args)
-        for i in range(args.rounds):
-            for contestant, runs in found.items():
-                progress = f"round {i + 1} of {args.rounds}: {contestant}"
-                print(progress, file=sys.stderr, flush=True)
-                runs.append(measure_in_process(contestant, folder, args))
-    print_table(found, config, lengths, args)
+        try:
+            for i in range(args.rounds):
+                for contestant in [name for name in found if name not in failed]:
+                    progress = f"round {i + 1} of {args.rounds}: {contestant}"
+                    print(progress, file=sys.stderr, flush=True)
+                    try:
+                        run = measure_in_process(MODULE, contestant, folder, args.device)
+                    except SystemExit as error:  # with what its process said
+                        print(error, file=sys.stderr, flush=True)
+                        failed.append(contestant)
+                        continue
+                    found[contestant].append(run)
+                    speed = sum(run["tokens"]) / sum(run["seconds"])
+                    print(f"  {speed:,.0f} real tokens/s", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            failed += [name for name, runs in found.items() if len(runs) < args.rounds]
+    complete = {name: runs for name, runs in found.items() if name not in failed}
+    if complete:
+        print_table(complete, config, lengths, args)
+    if failed:
+        sys.exit(f"not measured: {', '.join(dict.fromkeys(failed))}")
 
 
 if __name__ == "__main__":

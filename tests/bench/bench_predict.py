@@ -2,11 +2,15 @@
 
     python -m tests.bench.bench_predict runs/categories --table sephora_website_dataset.csv \\
         --rows 100000
+    python -m tests.bench.bench_predict runs/categories --quick
+        2,000 rows of the sample, under 2 minutes
 
-The catalogue has the rows of the table again and again, with a running number behind each name, so
-that no name comes twice. `python -m beautybert.predict` answers a tenth of it, then all of it, each
-in a process of its own whose start counts; memory is the largest resident set of that process. What
-the parts of the work take is measured in this process, on a CPU and the first --sample rows.
+`bench_cls --keep FOLDER` makes a model of MiniLM's shape in FOLDER. The catalogue has the rows of
+the table again and again, with a running number behind each name, so that no name comes twice.
+`python -m beautybert.predict` answers a tenth of it, then all of it, each in a process of its own
+whose start counts; memory is the largest resident set of that process. What the parts of the work
+take is measured in this process, on a CPU and the first --sample rows, in seconds and in those of
+the processor, which differ on a busy machine or with several threads.
 """
 
 from __future__ import annotations
@@ -26,6 +30,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+import torch
+
+import train_cls
 from beautybert import predict
 from beautybert.bert.model import BertForSequenceClassification
 from beautybert.cls import classifier, word_model
@@ -66,48 +73,72 @@ def run_predict(arguments: list[str]) -> tuple[float, float]:
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
+class Seconds:
+    """What each part of the work takes: seconds, and seconds of processor time of all threads."""
+
+    def __init__(self) -> None:
+        self.wall: Counter = Counter()
+        self.cpu: Counter = Counter()
+
+    @contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        """Adds what this block takes to a part."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            yield
+        finally:
+            self.wall[part] += time.perf_counter() - wall
+            self.cpu[part] += time.process_time() - cpu
+
+
 @contextmanager
-def timed(owner: object, name: str, seconds: Counter, part: str) -> Iterator[None]:
-    """Adds up the seconds that a function takes, each time it is called."""
+def timed(owner: object, name: str, seconds: Seconds, part: str) -> Iterator[None]:
+    """Adds up what a function takes, each time it is called."""
     function = getattr(owner, name)
 
     def measured(*arguments, **keywords):
-        began = time.perf_counter()
-        try:
+        with seconds.of(part):
             return function(*arguments, **keywords)
-        finally:
-            seconds[part] += time.perf_counter() - began
 
     with patch.object(owner, name, measured):
         yield
 
 
-def seconds_of_parts(arguments: list[str], output: Path) -> Counter:
-    """Seconds of each part of predict, in this process, without loading the model."""
+def seconds_of_parts(arguments: list[str], output: Path) -> Seconds:
+    """What each part of predict takes, in this process, without loading the model."""
     config = options.parse(predict.PredictConfig, None, arguments)
     model = classifier.Classifier.load(config.model)
-    seconds: Counter = Counter()
+    seconds = Seconds()
+    all_of_it = Seconds()
     with ExitStack() as stack:
         for part, (owner, name) in PARTS.items():
             stack.enter_context(timed(owner, name, seconds, part))
-        began = time.perf_counter()
-        catalogue = predict.open_catalogue(config, model)
-        seconds["reading"] = time.perf_counter() - began  # counts the rows: a pass
+        stack.enter_context(all_of_it.of("all"))
+        with seconds.of("reading"):
+            catalogue = predict.open_catalogue(config, model)  # counts the rows: a pass
         with predict.output_file(config.output) as file:
             predict.predict_table(catalogue, model, config, file)
-        total = time.perf_counter() - began
-    began = time.perf_counter()
-    for _ in catalogue.parts():  # a second one
-        pass
-    seconds["reading"] += time.perf_counter() - began
+    with seconds.of("reading"):
+        for _ in catalogue.parts():  # a second one
+            pass
     answers = TableFile(output)
     rows = list(answers)
-    began = time.perf_counter()
-    with open(output, "w", newline="", encoding="utf-8") as file:
+    with seconds.of("writing"), open(output, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([answers.columns, *rows])
-    seconds["writing"] = time.perf_counter() - began
-    seconds["the rest"] = total - seconds.total()
+    seconds.wall["the rest"] = all_of_it.wall["all"] - seconds.wall.total()
+    seconds.cpu["the rest"] = all_of_it.cpu["all"] - seconds.cpu.total()
     return seconds
+
+
+def print_parts(seconds: Seconds, num_rows: int) -> None:
+    """A line for each part, the longest first."""
+    print(f"\n{num_rows:,} rows, {torch.get_num_threads()} thread(s)\n")
+    print("| part | seconds | share | processor seconds | share |\n|---|---|---|---|---|")
+    wall, cpu = seconds.wall, seconds.cpu
+    for part, _ in wall.most_common():
+        cells = [part, f"{wall[part]:.2f}", f"{wall[part] / wall.total():.1%}"]
+        cells += [f"{cpu[part]:.2f}", f"{cpu[part] / cpu.total():.1%}"]
+        print(f"| {' | '.join(cells)} |")
 
 
 def main() -> None:
@@ -116,11 +147,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="run folder of train_cls.py")
-    parser.add_argument("--table", required=True, help="with a column of names")
+    parser.add_argument("--table", default=train_cls.SAMPLE[1], help="with a column of names")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--sample", type=int, default=2000, help="rows for the parts")
     parser.add_argument("--flags", default="", help="more options of predict")
+    parser.add_argument(
+        "--quick", action="store_true", help="2,000 rows, 500 of them for the parts"
+    )
     args = parser.parse_args()
+    if args.quick:
+        args.rows, args.sample = 2000, 500
 
     with tempfile.TemporaryDirectory() as work:
         catalogue, output = Path(work) / "catalogue.csv", Path(work) / "answers.csv"
@@ -132,9 +168,7 @@ def main() -> None:
             seconds, memory = run_predict(arguments)
             print(f"| {num_rows:,} | {seconds:.1f} | {num_rows / seconds:,.0f} | {memory:,.0f} |")
         write_catalogue(TableFile(args.table), catalogue, args.sample)
-        parts = seconds_of_parts(arguments, output)
-    shares = [f"{part} {n / parts.total():.1%}" for part, n in parts.most_common()]
-    print(f"\n{args.sample:,} rows in {parts.total():.1f} s: {', '.join(shares)}")
+        print_parts(seconds_of_parts(arguments, output), args.sample)
 
 
 if __name__ == "__main__":
