@@ -323,14 +323,17 @@ def _encode_in_worker(chunk: Chunk) -> EncodedChunk:
     return encode_chunk(chunk, **_worker)
 
 
-def first_occurrences(path: Path, count: int, part_size: int = 1 << 16) -> np.ndarray:
+def first_occurrences(
+    path: Path, count: int, part_size: int = 1 << 16, most_parts: int = 64
+) -> np.ndarray:
     """For the `count` uint64 keys in a file: (count,) bool, True where a key appears first.
 
     The file is read once for each part of the key space, and a part has about `part_size` keys, so
-    that memory stays at a byte a key and a few megabytes.
+    that memory stays at a byte a key and a few megabytes. There are at most `most_parts`, so that
+    time stays linear: of a billion keys a part then takes 240 MiB.
     """
     keep = np.ones(count, dtype=bool)
-    num_parts = -(-count // part_size)
+    num_parts = min(-(-count // part_size), most_parts)
     for part in range(num_parts):
         indices, keys = [], []
         for start in range(0, count, part_size):
