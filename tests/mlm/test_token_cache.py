@@ -130,6 +130,21 @@ def test_first_occurrences_in_parts_are_those_of_a_set(tmp_path):
         assert found.tolist() == expected
 
 
+def test_looking_for_duplicates_reads_the_keys_a_bounded_number_of_times(tmp_path, monkeypatch):
+    read, fromfile = [], np.fromfile
+
+    def counted(path, **options):
+        read.append(fromfile(path, **options))
+        return read[-1]
+
+    keys = np.arange(5000, dtype=np.uint64) % 4000
+    keys.tofile(tmp_path / "keys")
+    monkeypatch.setattr(np, "fromfile", counted)
+    found = first_occurrences(tmp_path / "keys", len(keys), part_size=10, most_parts=3)
+    assert found.tolist() == [True] * 4000 + [False] * 1000
+    assert sum(map(len, read)) == 3 * 5000
+
+
 # ---- what is kept ------------------------------------------------------------------------------
 
 
