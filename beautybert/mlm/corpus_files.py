@@ -194,7 +194,7 @@ def _json_rows(path: Path, pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes
     if first.startswith(b"["):
         return _json_records(path, pieces, in_array=True)
     # an object that goes on in the next line, unless it is damaged: then others begin there
-    is_open = bool(lines) and first == lines[0].lstrip() and not _ends_record(first)
+    is_open = len(lines) > 1 and first == lines[0].lstrip() and not _ends_record(first)
     if is_open and first.startswith(b"{") and not any(map(_is_record, lines[1:])):
         return _json_records(path, pieces, in_array=False)
     return _lines(pieces)
