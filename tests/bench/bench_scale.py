@@ -93,11 +93,10 @@ def main() -> None:
                 command += ["--processes", str(args.processes)]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 found = json.loads(done.stdout.splitlines()[-1])
-                made = ", ".join(f"{n:,} {what}" for what, n in list(found.items())[2:])
-                print(
-                    f"| {size:,} | {stage} | {found['seconds']:,.1f} | {found['mib']:,.0f} | {made} |",
-                    flush=True,
-                )
+                seconds, mib, *counts = found.items()
+                made = ", ".join(f"{count:,} {what}" for what, count in counts)
+                cells = [f"{size:,}", stage, f"{seconds[1]:,.1f}", f"{mib[1]:,.0f}", made]
+                print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
