@@ -51,6 +51,12 @@ TINY = BertConfig(
 )
 
 
+def pytest_cmdline_main(config):
+    """Of several processes, one that has done its tests takes some of another's."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "load":
+        config.option.dist = "worksteal"
+
+
 def pytest_xdist_auto_num_workers():
     """A process imports torch, and has a few hundred MiB."""
     return min(8, os.cpu_count() or 1)

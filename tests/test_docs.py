@@ -133,6 +133,7 @@ def test_every_edit_of_the_page_is_tested_here():
     assert len(EDITS) == 6
 
 
+@pytest.mark.slow
 def test_an_inverse_square_root_schedule(edited):
     _, rows, _ = edited(
         "inverse-sqrt", "mlm", "--schedule", "inverse-sqrt", "--lr", 1e-3, "--warmup", 0.3
@@ -140,6 +141,7 @@ def test_an_inverse_square_root_schedule(edited):
     assert [row["lr"] for row in rows] == pytest.approx([1e-3 / step**0.5 for step in (1, 2, 3)])
 
 
+@pytest.mark.slow
 def test_sgd(edited):
     _, rows, out = edited("optim.SGD", "mlm", "--lr", 0.1)
     assert rows[-1]["loss"] < rows[0]["loss"]
@@ -149,6 +151,7 @@ def test_sgd(edited):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(torch.optim, "Muon"), reason="torch.optim.Muon is in torch 2.9 or newer"
 )
@@ -160,6 +163,7 @@ def test_muon_beside_adamw(edited):
     assert b"exp_avg/bert.embeddings.word_embeddings.weight" in state
 
 
+@pytest.mark.slow
 def test_span_masking(edited):
     """Of single tokens at 15 %, about 28 % of the masked ones would have a masked neighbour."""
     out, _, _ = edited("span_starts", "mlm", "--mask-unit", "span", "--mask-prob", 0.15)

@@ -47,6 +47,7 @@ def run(tmp_path, **environment) -> tuple[subprocess.CompletedProcess, dict[str,
 linux = pytest.mark.skipif(sys.platform != "linux", reason="run.sh needs GNU's tools")
 
 
+@pytest.mark.slow
 @linux
 def test_without_a_gpu_everything_is_skipped_by_name(tmp_path):
     done, outcomes, results = run(tmp_path, PYTHON=sys.executable)

@@ -65,6 +65,7 @@ def run(installed: Path, folder: Path, command: str, *flags: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_installed_commands_train_on_the_sample_in_any_folder(installed, tmp_path):
     """With the label table, and nothing of the checkout; what is to be typed next can be typed."""
     shown = run(installed, tmp_path, "beautybert-mlm", "--max-steps", "1")

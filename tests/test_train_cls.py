@@ -451,7 +451,9 @@ def test_heads_and_precision_change_the_run_and_are_kept_with_it(cls_config):
 
 
 @pytest.mark.parametrize("head", ["pooler", "mlp"])
-@pytest.mark.parametrize("option", ["gradient_checkpointing", "compile"])
+@pytest.mark.parametrize(
+    "option", ["gradient_checkpointing", pytest.param("compile", marks=pytest.mark.slow)]
+)
 def test_ways_of_computing_give_the_plain_losses(cls_config, option, head):
     plain = replace(cls_config, dropout=0.0, head=head)  # compiled kernels draw their own numbers
     train_cls.main(plain)
@@ -462,6 +464,7 @@ def test_ways_of_computing_give_the_plain_losses(cls_config, option, head):
     assert tokens[0] == tokens[1], "padding does not count"
 
 
+@pytest.mark.slow
 def test_compiling_pads_to_one_number_of_tokens_and_is_over_after_three_steps(
     cls_config, monkeypatch
 ):
