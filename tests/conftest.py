@@ -51,6 +51,14 @@ TINY = BertConfig(
 )
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Show what the tests of tests/faults have tried."""
+    for report in terminalreporter.getreports("passed"):
+        for name, line in report.user_properties:
+            if name == "tried" and report.when == "call":
+                terminalreporter.write_line(line)
+
+
 def pytest_cmdline_main(config):
     """Of several processes, one that has done its tests takes some of another's."""
     if getattr(config.option, "numprocesses", None) and config.option.dist == "load":

@@ -23,13 +23,6 @@ def tried(request):
     return lambda line: request.node.user_properties.append(("tried", line))
 
 
-def pytest_terminal_summary(terminalreporter):
-    for report in terminalreporter.getreports("passed"):
-        for name, line in report.user_properties:
-            if name == "tried" and report.when == "call":
-                terminalreporter.write_line(line)
-
-
 # Reads a line of JSON for each run: script, options. Answers with the process's number, then with
 # its exit code; the imports, which take longer than such a run, are done once.
 SERVER = """
