@@ -56,3 +56,10 @@ def test_the_backend_without_autocast_is_sdpa(monkeypatch):
     monkeypatch.setattr(attention, "has_flash", lambda device: True)
     name = attention.backend_name(torch.device("cuda"), None, 64)
     assert name == "SDPA over same-length groups"
+
+
+def test_padded_documents_stay_so_on_another_device():
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
+    lengths = PackedLengths.padded(mask).to(torch.device("cpu"))
+    assert lengths.mask is not None and torch.equal(lengths.mask, mask.bool())
+    assert lengths.cu_seqlens.tolist() == [0, 3, 6]
