@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from tokenizers import Tokenizer
 
 from beautybert import __version__, export_folders, files, onnx_check, onnx_file
@@ -28,7 +29,7 @@ from beautybert.bert.model import BertForMaskedLM, BertForSequenceClassification
 from beautybert.cls.batches import encode_documents
 from beautybert.cls.classifier import Classifier
 from beautybert.cls.products import INPUTS
-from beautybert.training import options
+from beautybert.training import hardware, options
 from beautybert.training.options import option
 
 
@@ -136,6 +137,7 @@ def main(config: ExportConfig) -> None:
     """Write what `config` asks for and say what it is worth."""
     options.raise_problems(options.out_of_range(config) + conflicts(config))
     run = open_run(Path(config.run))
+    torch.set_num_threads(hardware.threads_for(run.encoder))
     part = transformers_input(run, config.input) if config.transformers else ""
     if config.onnx:
         export_onnx(run, config)

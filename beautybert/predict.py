@@ -36,7 +36,7 @@ from beautybert.cls.columns import find_columns, first_cell, parse_columns
 from beautybert.cls.products import INPUTS
 from beautybert.cls.scoring import Score
 from beautybert.table_files import TableFile, encoding_note, header_key, listed, shown
-from beautybert.training import options, sample
+from beautybert.training import hardware, options, sample
 from beautybert.training.options import option
 
 ROWS = 1024  # of a table that are in memory at a time
@@ -72,7 +72,7 @@ class PredictConfig:
     )
     force: bool = option(False, "overwrite --output")
     device: str = option("auto", "where the model runs", choices=("auto", "cpu", "cuda"))
-    threads: int | None = option(None, "CPU threads [torch's choice]", gt=0, le=1024)
+    threads: int | None = option(None, "CPU threads [one for a small model]", gt=0, le=1024)
 
 
 def conflicts(config: PredictConfig) -> list[str]:
@@ -106,12 +106,17 @@ def conflicts(config: PredictConfig) -> list[str]:
 def main(config: PredictConfig) -> None:
     """Predict as `config` asks."""
     options.raise_problems(options.out_of_range(config) + conflicts(config))
-    if config.threads:
-        torch.set_num_threads(config.threads)
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     classifier = Classifier.load(config.model, device)
+    torch.set_num_threads(config.threads or hardware.threads_for(classifier.model.bert.encoder))
+    folder = Path(config.model)
+    if (folder / "run.json").is_file() and not (folder / "report.json").is_file():
+        warn(
+            f"{folder} is not finished: these are the best weights so far, and their probabilities "
+            "are not calibrated; continue the run with --resume"
+        )
     if not classifier.same_reader:
         warn(
             f"{config.model} was trained on lists read with other tables of words; its answers may "

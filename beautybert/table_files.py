@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # only parquet needs it, and it takes most of a second to imp
     import pandas as pd
 
 SEPARATORS = (",", ";", "\t")
+SEPARATOR_LINE = re.compile("\ufeff?sep=.?\r?\n?", re.IGNORECASE)
 ENCODINGS = ("utf-8", "cp1252", "latin-1")  # the last one decodes anything
 JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 ENDINGS = (".csv", ".tsv", ".txt", *JSON_ENDINGS, ".parquet")
@@ -232,6 +233,11 @@ def _find_encoding(path: Path) -> str:
             continue
         if not has_nul:
             return encoding
+        if encoding == "utf-8":
+            raise ValueError(
+                f"{path} has a NUL character, which no text has; remove it, or save it as CSV "
+                "(UTF-8)"
+            )
         break
     raise ValueError(f"{path} is no text; save it as CSV (UTF-8)")
 
@@ -262,12 +268,18 @@ def csv_records(
                 return
             if cells and cells[-1].endswith(END):
                 raise ValueError(f"{path}, line {line}: a quote is opened and never closed")
-            yield line, cells
+            if line > 1 or not names_separator(cells):
+                yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
         if "field limit" in str(error):
             error = csv.Error(f"a cell of over {max_cell:,} characters; is a quote never closed?")
         raise ValueError(f"{path}, line {line}: {error}") from None
+
+
+def names_separator(cells: Sequence[str]) -> bool:
+    """Whether a first record is Excel's own line `sep=;`, which belongs to no table."""
+    return bool(cells) and bool(SEPARATOR_LINE.fullmatch(cells[0])) and not any(cells[1:])
 
 
 def is_blank(cells: Sequence[str]) -> bool:

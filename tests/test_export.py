@@ -229,7 +229,8 @@ def test_an_export_that_fails_leaves_the_files_of_another_as_they_were(
 ):
     config = ExportConfig(str(checkpoint), onnx=str(tmp_path / "model.onnx"))
     export.main(config)
-    (tmp_path / "model.int8.onnx").write_text("integers")
+    for name in ("model.onnx", "model.int8.onnx"):
+        (tmp_path / name).write_text("of another model")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert sorted(before) == ["model.int8.onnx", "model.onnx", "tokenizer.json"]
     monkeypatch.setattr(onnx_check, "MOST_DIFFERENT", -1.0)

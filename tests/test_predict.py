@@ -420,6 +420,29 @@ def test_rows_say_what_carried_their_answer(run, classifier, catalogue, tmp_path
     assert found["explanation"][7].startswith("Wax (+")
 
 
+def test_a_run_that_is_not_finished_is_no_model_to_trust(run, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(run.out, folder)
+    flags = (folder, "--name", NAMES["Serum"])
+    assert exit_code(monkeypatch, *flags) == 0
+    assert "not finished" not in capsys.readouterr().err
+    (folder / "report.json").unlink()
+    assert exit_code(monkeypatch, *flags) == 0
+    assert "is not finished: these are the best weights so far" in capsys.readouterr().err
+    (folder / "model.safetensors").unlink()
+    assert exit_code(monkeypatch, *flags) == 2
+    assert "is a run that is not finished; continue it with --resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked, chosen", [(None, 1), (3, 3)])
+def test_a_small_model_answers_with_one_thread(run, monkeypatch, asked, chosen):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    set_to = []
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    predict.main(PredictConfig(model=run.out, name=NAMES["Serum"], threads=asked))
+    assert set_to == [chosen]
+
+
 def test_the_header_once_more_is_not_asked(run, tmp_path):
     table = pd.DataFrame({"Velvet Drops": ["Moon Stick", "Velvet Drops"]})
     found = ask(run, table, tmp_path, columns=("name=Velvet Drops",))
@@ -782,7 +805,7 @@ def expected_scores(labels, answers) -> str:
     num_top3 = sum(label in answer for label, answer in zip(labels, answers, strict=True))
     return (
         f"{len(labels):,} rows, accuracy {accuracy:.1%}, top 3 {num_top3 / len(labels):.1%}, "
-        f"macro-F1 {macro_f1:.3f}"
+        f"macro-F1 {macro_f1:.3f} over {len(occurring)} labels"
     )
 
 
@@ -1192,7 +1215,7 @@ def test_a_run_json_that_makes_no_sense_is_named(run, tmp_path, monkeypatch, cap
         ("x.xlsx", b"PK\x03\x04\x00", "is an Excel workbook"),
         ("x.csv", b"name\na,b\n", "line 2: 2 cells, but the header has 1"),
         ("x.csv", b'name,x\n"a,b\n' + b"c,d\n" * 9, "line 2: a quote is opened and never"),
-        ("x.csv", "name,x\na,b\n".encode("utf-16-le"), "is no text"),
+        ("x.csv", "name,x\na,b\n".encode("utf-16-le"), "has a NUL character"),
     ],
 )
 def test_a_table_that_makes_no_sense_is_one_short_line(

@@ -177,8 +177,8 @@ def test_parquet_without_its_package_says_which(tmp_path):
         ("x.csv", b"\xd0\xcf\x11\xe0\xa1\xb1", "is an Excel workbook, .* save it as CSV"),
         ("x.csv", b"%PDF-1.4", "is a PDF, .* save it as CSV"),
         ("x.csv", gzip.compress(b"a\n1\n", mtime=0), "is gzip under another ending than .gz"),
-        ("x.csv", b"label,name\na,\x00b\n", "is no text; save it as CSV"),
-        ("x.csv", "label,name\n".encode("utf-16-le"), "is no text; save it as CSV"),
+        ("x.csv", b"label,name\na,\x00b\n", "has a NUL character"),
+        ("x.csv", "label,name\n".encode("utf-16-le"), "has a NUL character.* save it as CSV"),
         ("x.csv", b"\xff\xfea\x00,", "is no text; save it as CSV"),
         ("x.csv.gz", b"label,name\n", "is no complete gzip file"),
         ("x.csv.gz", gzip.compress(b"a\n1\n" * 999, mtime=0)[:-9], "is no complete gzip file"),
@@ -392,3 +392,15 @@ def test_json_lines_with_too_many_different_keys_are_no_table(tmp_path, monkeypa
     path.write_text(path.read_text() + '{"d": 4}\n')
     with pytest.raises(ValueError, match="x.jsonl is no table: over 3 different keys"):
         TableFile(path)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_excels_line_that_names_the_separator_is_no_row(tmp_path, separator, encoding):
+    lines = [f"sep={separator}", separator.join(["label", "name"]), separator.join(["a", "sep="])]
+    path = tmp_path / "x.csv"
+    path.write_text("\r\n".join(lines), encoding=encoding, newline="")
+    table = TableFile(path)
+    assert (table.columns, list(table)) == (["label", "name"], [["a", "sep="]])
+    (tmp_path / "y.csv").write_text(f"sep=\nsep={separator}\n", encoding=encoding)
+    assert list(TableFile(tmp_path / "y.csv").columns)[0].startswith("sep=")

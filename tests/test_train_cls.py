@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 import train_cls
 import train_mlm
+from beautybert.bert import model as bert_model
 from beautybert.bert import wordpiece
 from beautybert.bert.model import BertForSequenceClassification
 from beautybert.cls import (
@@ -454,11 +455,13 @@ def test_heads_and_precision_change_the_run_and_are_kept_with_it(cls_config):
 @pytest.mark.parametrize(
     "option", ["gradient_checkpointing", pytest.param("compile", marks=pytest.mark.slow)]
 )
-def test_ways_of_computing_give_the_plain_losses(cls_config, option, head):
+def test_ways_of_computing_give_the_plain_losses(cls_config, monkeypatch, option, head):
     plain = replace(cls_config, dropout=0.0, head=head)  # compiled kernels draw their own numbers
     train_cls.main(plain)
     config = replace(plain, out=plain.out + "-other", **{option: True})
+    recomputed = record(monkeypatch, bert_model, "checkpoint")
     train_cls.main(config)
+    assert bool(recomputed) == (option == "gradient_checkpointing")
     assert losses(config.out) == pytest.approx(losses(plain.out), rel=1e-5)
     tokens = [[row["tokens"] for row in metrics(out)] for out in (config.out, plain.out)]
     assert tokens[0] == tokens[1], "padding does not count"

@@ -151,6 +151,8 @@ class Classifier:
         folder = Path(folder)
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
+        if (folder / "checkpoints").is_dir() and not (folder / "model.safetensors").is_file():
+            raise ValueError(f"{folder} is a run that is not finished; continue it with --resume")
         found = metadata.read(folder)
         pretrained.check_shapes(folder, found.config)
         weights, _ = pretrained.canonical_weights(folder)

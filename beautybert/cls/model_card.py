@@ -55,7 +55,7 @@ In Python:
 
 In onnxruntime, with the word models and the pool beside it (docs/export.md):
 
-    mkdir served && python -m beautybert.export {folder} --onnx served/model.onnx
+    mkdir -p {served} && python -m beautybert.export {folder} --onnx {served}/model.onnx
 
 {in_transformers}
 
@@ -64,7 +64,8 @@ In onnxruntime, with the word models and the pool beside it (docs/export.md):
 The answer is the softmax of a sum: the encoder's logits of each document, those of a linear model
 over its words (`words.safetensors`), and the logarithm of the labels' shares in training
 (`log_prior` in `config.json`), each times a weight. With `--prior balanced` the weight of
-`balanced prior` takes the place of that of `prior`.
+`balanced prior` takes the place of that of `prior`. A negative weight takes off what the other
+terms know of the shares already.
 
 {pool}
 
@@ -104,6 +105,7 @@ def model_card(folder: Path, scores: Mapping[str, Any], labels: Sequence[str], c
     }
     is_pooler = run["config"]["head"] == "pooler"
     paths = {"folder": shlex.quote(str(folder)), "quoted": repr(str(folder))}
+    paths["served"] = shlex.quote(str(folder / "served"))
     return CARD.format(
         header=run_card.header(
             run,

@@ -116,7 +116,8 @@ def _scores_text(confusion: Tensor, num_top3: int) -> str:
     macro_f1 = (2 * correct / (support + given).clamp(min=1))[occurs].mean()
     return (
         f"{num_rows:,} rows, accuracy {correct.sum() / num_rows:.1%}, top 3 "
-        f"{num_top3 / num_rows:.1%}, macro-F1 {macro_f1:.3f}"
+        f"{num_top3 / num_rows:.1%}, macro-F1 {macro_f1:.3f} over "
+        f"{int(occurs.sum())} labels"
     )
 
 

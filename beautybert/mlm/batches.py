@@ -31,6 +31,7 @@ from beautybert.training.seeding import MASK, ORDER, SPLIT, VALIDATION, generato
 # Whatever --mask-prob and --micro-batch-tokens are, so that runs can be compared
 VALIDATION_MASK_PROB = 0.15
 VALIDATION_TOKENS = 4096
+CUT_AT_ONCE = 1 << 20  # documents
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def split_documents(count: int, valid_fraction: float, seed: int) -> tuple[np.nd
 class Windows:
     """Pieces of documents that fit the model.
 
-    starts, lengths: (W,), first token in the cache and number of tokens without [CLS] and [SEP].
+    starts: (W,) int64, first token in the cache. lengths: (W,) int32, without [CLS] and [SEP].
     """
 
     starts: np.ndarray
@@ -255,21 +256,32 @@ class Windows:
         """Cut each document into as few windows of at most `max_length` tokens as hold it all.
 
         [CLS] and [SEP] are counted. The windows of a document are equally long to within one token,
-        and together are the document.
+        and together are the document. Memory beyond the result is that of a block of documents.
         """
-        offsets = np.asarray(cache.offsets)
-        document_starts = offsets[documents]
-        document_lengths = offsets[documents + 1] - document_starts
-        counts = -(-document_lengths // (max_length - 2))  # windows of each document
-        index = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
-        length = np.repeat(document_lengths, counts)
-        count = np.repeat(counts, counts)
-        start = index * length // count
-        end = (index + 1) * length // count
-        return cls(np.repeat(document_starts, counts) + start, end - start)
+        blocks = [
+            _cut(cache.offsets, documents[start : start + CUT_AT_ONCE], max_length)
+            for start in range(0, len(documents), CUT_AT_ONCE)
+        ]
+        starts, lengths = zip(*blocks, strict=True)
+        return cls(np.concatenate(starts), np.concatenate(lengths))
 
     def __len__(self) -> int:
         return len(self.starts)
+
+
+def _cut(
+    offsets: np.ndarray, documents: np.ndarray, max_length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and lengths of the windows of some documents."""
+    document_starts = offsets[documents]
+    document_lengths = offsets[documents + 1] - document_starts
+    counts = -(-document_lengths // (max_length - 2))  # windows of each document
+    index = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+    length = np.repeat(document_lengths, counts)
+    count = np.repeat(counts, counts)
+    start = index * length // count
+    end = (index + 1) * length // count
+    return np.repeat(document_starts, counts) + start, (end - start).astype(np.int32)
 
 
 def pack(lengths: np.ndarray, order: np.ndarray, budget: int) -> list[np.ndarray]:

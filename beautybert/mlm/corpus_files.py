@@ -21,7 +21,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from beautybert.table_files import NOT_TEXT, PARQUET_NEEDS, SEPARATORS, csv_records, is_blank
+from beautybert.table_files import (
+    NOT_TEXT,
+    PARQUET_NEEDS,
+    SEPARATORS,
+    csv_records,
+    is_blank,
+    names_separator,
+)
 
 # ending -> what is in the file
 KINDS = {".json": ".json", ".jsonl": ".json", ".ndjson": ".json", ".txt": ".txt"}
@@ -332,7 +339,8 @@ def _header(path: Path, head: list[str], separator: str) -> list[str]:
     """The first record that is not blank."""
     csv.field_size_limit(MAX_ROW_BYTES)
     try:
-        return next((row for row in csv.reader(head, delimiter=separator) if not is_blank(row)), [])
+        rows = csv.reader(head, delimiter=separator)
+        return next((row for row in rows if not (is_blank(row) or names_separator(row))), [])
     except csv.Error as error:
         raise ValueError(f"{path}: the header cannot be read: {error}") from None
 

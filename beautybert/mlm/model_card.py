@@ -37,8 +37,8 @@ fills in, before training and after:
 ## What it is not good for
 
 It says which word is likely, not what is true: an ingredient, an effect or a warning that it fills
-in is made up. Texts of other kinds or languages than its data it knows only as well as the model
-that it started from did.
+in is made up. Of texts of other kinds or languages than its data it knows no more than what it
+started from, {start}.
 
 ## How to open it
 
@@ -49,11 +49,11 @@ For a classifier of products:
 In `transformers`, as it is:
 
     from transformers import pipeline
-    pipeline("fill-mask", {quoted})({example!r})
+    print(pipeline("fill-mask", {quoted})({example!r}))
 
 In onnxruntime and sentence-transformers, after one of
 
-    mkdir served && python -m beautybert.export {folder} --onnx served/model.onnx
+    mkdir -p {served} && python -m beautybert.export {folder} --onnx {served}/model.onnx
     python -m beautybert.export {folder} --sentence-transformers embedder
 
 {licence}"""
@@ -78,7 +78,9 @@ def write(folder: Path, model: BertForMaskedLM) -> None:
         examples=_examples(folder),
         folder=shlex.quote(str(folder)),
         quoted=repr(str(folder)),
-        example="a cream for dry [MASK]",
+        example=_example(folder),
+        start=run_card.start_of(run),
+        served=shlex.quote(str(folder / "served")),
         licence=run_card.licence_section(run),
     )
     files.write_text(folder / "README.md", text)
@@ -88,9 +90,10 @@ def _counts(data: dict[str, Any]) -> list[str]:
     """What was counted in the corpus."""
     unknown = data["unknown_tokens"] / max(data["tokens"], 1)
     return [
-        f"{data['rows']:,} rows: {data['documents']:,} documents, {data['duplicates']:,} again,",
-        f"{data['empty']:,} empty, {data['bad']:,} malformed. {data['tokens']:,} tokens, "
-        f"{unknown:.2%} of them [UNK].",
+        f"{data['rows']:,} rows: {data['documents']:,} documents, "
+        f"{data['duplicates']:,} duplicates,",
+        f"{data['empty']:,} empty,",
+        f"{data['bad']:,} malformed. {data['tokens']:,} tokens, {unknown:.2%} of them [UNK].",
     ]
 
 
@@ -115,6 +118,14 @@ def _examples(folder: Path) -> str:
     prompts = files.value_of(files.read_json(path), "prompts", list, path)
     rows = [[_cell(prompt[key]) for key in ("text", "before", "after")] for prompt in prompts]
     return run_card.table(["text (and its word)", "before", "after"], rows)
+
+
+def _example(folder: Path) -> str:
+    """A text with a [MASK] that is like those of the run: its first prompt."""
+    path = folder / "fill_mask.json"
+    prompts = files.value_of(files.read_json(path), "prompts", list, path)
+    text = prompts[0]["text"].rpartition("  (")[0] if prompts else "a cream for dry [MASK]."
+    return files.printable(text.removeprefix("... ").removesuffix(" ..."))
 
 
 def _cell(text: str) -> str:

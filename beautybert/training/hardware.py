@@ -52,16 +52,19 @@ def set_threads(
     `resume` on as many ranks, else one for an encoder of few parameters and one a core for any
     other. It does not depend on how busy the machine is, as sums in another order are other sums.
     """
-    parameters = sum(p.numel() for p in encoder.parameters())
     chosen = threads
     if not chosen and "OMP_NUM_THREADS" not in os.environ and resume:
         chosen = _threads_before(folder, world_size)
-    if not chosen:
-        chosen = default_threads()
-        if parameters < MANY_PARAMETERS and "OMP_NUM_THREADS" not in os.environ:
-            chosen = 1
     default_threads()  # remembered before it is set
-    torch.set_num_threads(chosen)
+    torch.set_num_threads(chosen or threads_for(encoder))
+
+
+def threads_for(encoder: nn.Module) -> int:
+    """OMP_NUM_THREADS, else one for an encoder of few parameters and one a core for any other."""
+    parameters = sum(p.numel() for p in encoder.parameters())
+    if parameters < MANY_PARAMETERS and "OMP_NUM_THREADS" not in os.environ:
+        return 1
+    return default_threads()
 
 
 def _threads_before(folder: Path, world_size: int) -> int:

@@ -95,6 +95,8 @@ def data_section(run: Mapping[str, Any], facts: Sequence[str]) -> str:
     lines = ["## Data", ""]
     for path, size in sizes.items():
         lines.append(f"- `{Path(path).name}`" + (f", {size:,} bytes" if size else ""))
+    if sample.is_sample(run["config"]["data"]):
+        lines += ["", "This is the generated sample of beautybert: no product in it is real."]
     lines += ["", *facts, f"Fingerprint of what was read: `{run['data']['fingerprint']}`.", ""]
     return "\n".join(lines)
 
