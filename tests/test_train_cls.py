@@ -1130,7 +1130,7 @@ def test_what_may_be_wrong_with_tables_is_said_and_does_not_stop_a_run(tmp_path,
     flags = ["--data", *map(str, paths), "--out", str(out), "--describe"]
     assert exit_code_of("train_cls.py", *flags) == 0
     printed = capsys.readouterr()
-    assert "  note: no label of 'one', 'two' is in another table\n" in printed.out
+    assert "  note: tables that have no label in common with another: 'one', 'two'\n" in printed.out
     assert f"  note: {paths[1]}: no row with a label has a name in the column 'name'" in printed.out
     assert json.loads((out / "labels.json").read_text()) == list("abcd")
     assert not printed.err

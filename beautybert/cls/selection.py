@@ -194,4 +194,6 @@ def _overlap_notes(products: Iterable[Product]) -> list[str]:
     apart = [name for name, own in labels.items() if all(tables_with[label] == 1 for label in own)]
     if len(labels) < 2 or not apart:
         return []
-    return [f"no label of {listed(apart)} is in another table"]
+    return [
+        f"the tables {listed(apart)} have no label in common with others: other words for the same?"
+    ]

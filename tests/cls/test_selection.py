@@ -108,7 +108,7 @@ def test_tables_without_a_common_label_are_noted_under_the_scheme_that_keeps_the
     products = [replace(product, source=sources[product.label]) for product in products]
     splits = split_products(products, "list", 0)
     _, counts = apply_label_scheme(splits, {name: name for name in "abcd"}, 5, ProductCounts())
-    assert counts.notes == ["no label of 'one', 'two' is in another table"]
+    assert counts.notes == ["tables that have no label in common with another: 'one', 'two'"]
     merged = {"a": "a", "b": "both", "c": "both", "d": "d"}
     _, counts = apply_label_scheme(splits, merged, 5, ProductCounts())
     assert not counts.notes
