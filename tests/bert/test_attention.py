@@ -63,3 +63,15 @@ def test_padded_documents_stay_so_on_another_device():
     lengths = PackedLengths.padded(mask).to(torch.device("cpu"))
     assert lengths.mask is not None and torch.equal(lengths.mask, mask.bool())
     assert lengths.cu_seqlens.tolist() == [0, 3, 6]
+
+
+@pytest.mark.parametrize("is_autocast", [False, True])
+def test_on_a_cpu_attention_in_bf16_is_computed_in_fp32(is_autocast):
+    lengths = PackedLengths.of([3, 3, 5])
+    q, k, v = (torch.randn(11, 2, 8).bfloat16().requires_grad_() for _ in range(3))
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_autocast):
+        attended = attend(q, k, v, lengths)
+    expected = attend(q.float(), k.float(), v.float(), lengths)
+    assert attended.dtype == torch.bfloat16 and torch.equal(attended, expected.bfloat16())
+    attended.float().sum().backward()
+    assert q.grad is not None and q.grad.dtype == torch.bfloat16
