@@ -132,7 +132,7 @@ def _sdpa_over_groups(q: Tensor, k: Tensor, v: Tensor, lengths: PackedLengths) -
     On a CPU always in fp32: torch's backward pass in bf16 takes four times as long (2.13).
     """
     dtype = q.dtype
-    if q.device.type == "cpu":
+    if q.device.type == "cpu" and dtype.itemsize < 4:
         q, k, v = q.float(), k.float(), v.float()
     with torch.autocast(q.device.type, enabled=False):
         return _sdpa(q, k, v, lengths).to(dtype)
