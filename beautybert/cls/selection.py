@@ -194,6 +194,4 @@ def _overlap_notes(products: Iterable[Product]) -> list[str]:
     apart = [name for name, own in labels.items() if all(tables_with[label] == 1 for label in own)]
     if len(labels) < 2 or not apart:
         return []
-    return [
-        f"the tables {listed(apart)} have no label in common with others: other words for the same?"
-    ]
+    return [f"tables that have no label in common with another: {listed(apart)}"]
