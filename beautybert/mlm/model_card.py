@@ -92,8 +92,8 @@ def _counts(data: dict[str, Any]) -> list[str]:
     return [
         f"{data['rows']:,} rows: {data['documents']:,} documents, "
         f"{data['duplicates']:,} duplicates,",
-        f"{data['empty']:,} empty,",
-        f"{data['bad']:,} malformed. {data['tokens']:,} tokens, {unknown:.2%} of them [UNK].",
+        f"{data['empty']:,} empty, {data['bad']:,} malformed. {data['tokens']:,} tokens, "
+        f"{unknown:.2%} of them [UNK].",
     ]
 
 
