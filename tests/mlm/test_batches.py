@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from beautybert.bert import token_units
 from beautybert.bert.token_units import Vocabulary
-from beautybert.mlm import token_cache
+from beautybert.mlm import batches, token_cache
 from beautybert.mlm.batches import (
     MicroBatchOrder,
     MlmBatches,
@@ -54,6 +54,16 @@ def test_windows_of_a_document_are_equally_long(cache):
     lengths = Windows.cut(cache, np.array([longest]), 20).lengths
     assert len(lengths) > 2
     assert lengths.max() - lengths.min() <= 1
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 10_000])
+def test_windows_are_the_same_however_many_documents_are_cut_at_once(cache, monkeypatch, at_once):
+    documents = np.arange(3, len(cache))
+    expected = Windows.cut(cache, documents, 20)
+    monkeypatch.setattr(batches, "CUT_AT_ONCE", at_once)
+    found = Windows.cut(cache, documents, 20)
+    assert np.array_equal(found.starts, expected.starts)
+    assert np.array_equal(found.lengths, expected.lengths)
 
 
 @settings(deadline=None)
