@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def write(folder: Path, model: BertForMaskedLM) -> None:
     """Write the card of a finished run, from the files in its folder."""
     run = run_card.read_run(folder)
     options, config = run["used"], model.config
+    prompts = files.read_json(folder / "fill_mask.json")["prompts"]
     text = CARD.format(
         header=run_card.header(run, library="transformers", task="fill-mask"),
         layers=config.num_hidden_layers,
@@ -75,10 +77,10 @@ def write(folder: Path, model: BertForMaskedLM) -> None:
         data=run_card.data_section(run, _counts(run["data"])),
         training=run_card.training_section(folder, run),
         scores=_scores(folder),
-        examples=_examples(folder),
+        examples=_examples(prompts),
         folder=shlex.quote(str(folder)),
         quoted=repr(str(folder)),
-        example=_example(folder),
+        example=_example(prompts),
         start=run_card.start_of(run),
         served=shlex.quote(str(folder / "served")),
         licence=run_card.licence_section(run),
@@ -112,18 +114,14 @@ def _scores(folder: Path) -> str:
     return run_card.table(["", "step", "loss", "perplexity", "right"], cells)
 
 
-def _examples(folder: Path) -> str:
-    """The fill-mask prompts."""
-    path = folder / "fill_mask.json"
-    prompts = files.value_of(files.read_json(path), "prompts", list, path)
+def _examples(prompts: Sequence[Mapping[str, str]]) -> str:
+    """What was filled in before and after."""
     rows = [[_cell(prompt[key]) for key in ("text", "before", "after")] for prompt in prompts]
     return run_card.table(["text (and its word)", "before", "after"], rows)
 
 
-def _example(folder: Path) -> str:
+def _example(prompts: Sequence[Mapping[str, str]]) -> str:
     """A text with a [MASK] that is like those of the run: its first prompt."""
-    path = folder / "fill_mask.json"
-    prompts = files.value_of(files.read_json(path), "prompts", list, path)
     text = prompts[0]["text"].rpartition("  (")[0] if prompts else "a cream for dry [MASK]."
     return files.printable(text.removeprefix("... ").removesuffix(" ..."))
 

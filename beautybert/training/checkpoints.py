@@ -172,8 +172,8 @@ def _copy_best(best: Path, folder: Path, checksum: str, older: list[Path]) -> No
     Never a link to the file of the loop, which anybody may write to.
     """
     for path in reversed(older):
-        with suppress(OSError, ValueError):
-            if files.read_json(path / "checksums.json").get(BEST) == checksum:
+        with suppress(OSError):
+            if file_checksum(path / BEST) == checksum:
                 os.link(path / BEST, folder / BEST)
                 return
     shutil.copy(best, folder / BEST)

@@ -88,6 +88,13 @@ def test_the_best_weights_are_put_back_as_they_were(tmp_path, monkeypatch, can_l
     assert [path.read_bytes() for path in copies] == [b"best", b"best"]
 
 
+def test_a_damaged_copy_of_the_best_weights_is_not_handed_on(tmp_path):
+    best = tmp_path / "model.safetensors"
+    best.write_bytes(b"best")
+    (save(tmp_path, 4, best=best) / checkpoints.BEST).write_bytes(b"bust")
+    assert (save(tmp_path, 5, best=best) / checkpoints.BEST).read_bytes() == b"best"
+
+
 @pytest.mark.parametrize("lost", ["file", "copy", "both", "never saved"])
 def test_best_weights_are_lost_only_with_both_copies(tmp_path, capsys, lost):
     best = tmp_path / "model.safetensors"
