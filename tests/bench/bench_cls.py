@@ -86,7 +86,10 @@ CONTESTANTS = ("train", "dynamic", "sorted", "predict", "read", "pipeline", "loo
 
 
 def write_lists(folder: Path, args: argparse.Namespace) -> None:
-    """lists.csv of --lists products, with different lists as they are printed."""
+    """lists.csv of --lists products, with different lists as they are printed.
+
+    Labels are in lower case: of several tables they may differ in case, of one not.
+    """
     table, _ = read_products(args.data)
     products = {p.ingredients: p for p in table if p.ingredients}
     chosen = list(products.values())
@@ -94,7 +97,7 @@ def write_lists(folder: Path, args: argparse.Namespace) -> None:
     with open(folder / "lists.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["label", "ingredients"])
-        writer.writerows([chosen[i].label, chosen[i].ingredients] for i in order)
+        writer.writerows([chosen[i].label.lower(), chosen[i].ingredients] for i in order)
 
 
 def read_lists(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ import train_cls
 from beautybert.cls import batches
 from beautybert.cls.batches import pack_documents
 from beautybert.cls.classifier import Classifier
+from beautybert.cls.products import read_products
 from tests.bench import bench_cls
 from tests.conftest import product_tables, record
 
@@ -33,6 +34,15 @@ def args(tmp_path_factory):
         steps=2,
         seed=0,
     )
+
+
+def test_labels_of_two_tables_may_differ_in_case(args, tmp_path):
+    for label, lists in (("Eye Cream", "water, salt"), ("Eye cream", "water, squalane")):
+        (tmp_path / f"{label}.csv").write_text(f'label,ingredients\n{label},"{lists}, glycerin"\n')
+    tables = [str(path) for path in tmp_path.glob("*.csv")]
+    bench_cls.write_lists(tmp_path, argparse.Namespace(**{**vars(args), "data": tables}))
+    found, _ = read_products([tmp_path / "lists.csv"])
+    assert [product.label for product in found] == ["eye cream", "eye cream"]
 
 
 @pytest.fixture(scope="module")
