@@ -20,9 +20,9 @@ test product (of two words or more, or alone as the whole title) or the beginnin
 occurs, and the lists and names of the training products. train_cls.py checks it again.
 
 Settings are chosen on validation, one after the other, by the loss of a fine-tuning with 200 and
-one with 1,000 products: the rate of pretraining after one epoch with words masked, then the number
-of epochs, then the unit that is masked; and for random weights the rate of fine-tuning. `Budget` is
-all that is run. Everything is resumable: what is finished stays.
+one with 1,000 products: the rate of pretraining after one epoch with words masked, then the unit
+that is masked, then the number of epochs; and for random weights the rate of fine-tuning. `Budget`
+is all that is run. Everything is resumable: what is finished stays.
 
 An answer is that of the finished classifier, which also has linear models over words, or that of
 the encoder alone. Differences are paired by product, labelled subset and seed; their standard error
@@ -96,7 +96,7 @@ class Budget:
     pretraining: str = "--batch-tokens 4096 --max-length 256 --eval-interval 0"
 
 
-FULL = Budget(steps={50: 100, 200: 200, 1000: 300, ALL: 1200}, chosen_by=(200, 1000))
+FULL = Budget(steps={50: 100, 200: 150, 1000: 250, ALL: 1400}, chosen_by=(200, 1000))
 QUICK = Budget(
     steps={50: 10, ALL: 20},
     chosen_by=(50,),
@@ -304,10 +304,10 @@ def score(start: Start, args: argparse.Namespace, rate: float | None = None) -> 
 
 
 def best_pretraining(args: argparse.Namespace) -> Start:
-    """How the checkpoint is pretrained best: its rate, then its epochs, then its unit."""
+    """How the checkpoint is pretrained best: its rate, then its unit, then its epochs."""
     budget = args.budget
     best = Start("init", budget.rates[0], budget.epochs[0], budget.units[0])
-    for name, values in (("rate", budget.rates), ("epochs", budget.epochs), ("unit", budget.units)):
+    for name, values in (("rate", budget.rates), ("unit", budget.units), ("epochs", budget.epochs)):
         candidates = [replace(best, **{name: value}) for value in values]
         best = min(candidates, key=lambda candidate: score(candidate, args))
     return best
