@@ -5,8 +5,6 @@
         --amp bf16 --jobs 2
     python -m tests.bench.bench_pretraining --runs runs/pretraining --only-report --picture FILE
         the table and the picture of the runs that are finished
-    python -m tests.bench.bench_pretraining --runs runs/pretraining --diagnose
-        what pretraining changed: loss of masked ingredients, a linear probe, drift of the weights
     python -m tests.bench.bench_pretraining --quick --runs FOLDER
         the same on the sample with a tiny model, about 4 minutes; says nothing about the question
 
@@ -26,7 +24,7 @@ is all that is run. Everything is resumable: what is finished stays.
 
 An answer is that of the finished classifier, which also has linear models over words, or that of
 the encoder alone. Differences are paired by product, labelled subset and seed; their standard error
-joins those over test products and over seeds.
+joins those over test products and over seeds. `bench_encoder` says what pretraining changed.
 """
 
 from __future__ import annotations
@@ -46,12 +44,10 @@ from statistics import mean, stdev
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from beautybert.bert import pretrained, wordpiece
-from beautybert.bert.model import BertForMaskedLM, BertModel, mean_of_documents
+from beautybert.bert.model import BertForMaskedLM
 from beautybert.cls import selection, splits
-from beautybert.cls.batches import encode_documents, pack_documents
 from beautybert.cls.classifier import Classifier
 from beautybert.cls.documents import given
 from beautybert.cls.model_card import CASE_NAMES
@@ -454,96 +450,6 @@ def draw(answers: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-# ---- what pretraining changed ------------------------------------------------------------------
-
-
-@torch.no_grad()
-def features(folder: Path, texts: Sequence[str], max_length: int = 256) -> Tensor:
-    """Mean last hidden states of texts by the encoder in a folder, (texts, D)."""
-    tokenizer, config = wordpiece.read(folder), pretrained.read_config(folder)
-    weights, _ = pretrained.canonical_weights(folder)
-    bert = BertModel(config, pooler=False).eval()
-    of_bert = {key.removeprefix("bert."): tensor for key, tensor in weights.items()}
-    pretrained.load_weights(bert, {key: of_bert[key] for key in bert.state_dict()})
-    documents, _ = encode_documents(texts, tokenizer, max_length)
-    order = sorted(range(len(texts)), key=lambda n: len(documents[n]))
-    found = torch.zeros(len(texts), config.hidden_size)
-    for first in range(0, len(order), 64):
-        chosen = order[first : first + 64]
-        packed = pack_documents([documents[n] for n in chosen])
-        found[chosen] = mean_of_documents(bert(*packed), packed.lengths)
-    return found
-
-
-def probe(folder: Path, table: pd.DataFrame, part: str) -> float:
-    """Test accuracy of a logistic regression on the frozen encoder, C chosen on validation."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    table = table[table[part] != ""]
-    values = features(folder, table[part].tolist()).numpy()
-    of_split = {split: (table["split"] == split).to_numpy() for split in ("train", "valid", "test")}
-    values = StandardScaler().fit(values[of_split["train"]]).transform(values)
-    labels = table["label"].to_numpy()
-    models = [
-        LogisticRegression(C=c, max_iter=500).fit(
-            values[of_split["train"]], labels[of_split["train"]]
-        )
-        for c in (0.003, 0.03, 0.3)
-    ]
-    best = max(models, key=lambda m: m.score(values[of_split["valid"]], labels[of_split["valid"]]))
-    return best.score(values[of_split["test"]], labels[of_split["test"]])
-
-
-def drift(folder: Path, before: Path) -> str:
-    """How far the matrices of embeddings and each layer moved, relative to their norm."""
-    after, _ = pretrained.canonical_weights(folder)
-    start, _ = pretrained.canonical_weights(before)
-    moved: dict[str, list[tuple[float, float]]] = {}
-    for key, old in start.items():
-        if old.ndim < 2 or not key.startswith("bert.e"):
-            continue
-        parts = key.split(".")
-        group = parts[3] if parts[1] == "encoder" else "embeddings"
-        distance = float((after[key].float() - old.float()).square().sum())
-        moved.setdefault(group, []).append((distance, float(old.float().square().sum())))
-    shares = {
-        group: math.sqrt(sum(d for d, _ in values) / sum(n for _, n in values))
-        for group, values in moved.items()
-    }
-    return ", ".join(f"{group} {share:.1%}" for group, share in shares.items())
-
-
-def masked_loss(folder: Path, args: argparse.Namespace) -> dict[str, float]:
-    """Loss and accuracy of masked tokens in lists that nothing was trained on."""
-    command = ["train_mlm.py", "--data", str(args.runs / "tables" / "held_out_lists.txt")]
-    command += ["--init", str(folder), "--mask-unit", "ingredient", "--max-steps", "0"]
-    command += ["--valid-fraction", "0.9", "--cache-dir", str(args.runs / "cache")]
-    out = args.runs / f"{folder.name}-masked"
-    run_unless_finished(command, out, "model.safetensors", args)
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return next(found for found in map(json.loads, lines) if found["split"] == "valid")
-
-
-def diagnose(args: argparse.Namespace) -> None:
-    """Print a line for each start: loss of masked ingredients, linear probes, drift."""
-    print("| start | loss of masked ingredients | of them right | probe, name | list | drift |")
-    print("|---|---|---|---|---|---|")
-    table = pd.read_csv(
-        args.runs / "tables" / f"all-s{args.seeds[0]}.csv", dtype=str, keep_default_na=False
-    )
-    folders = [path.parent for path in args.runs.glob("*/model.safetensors")]
-    for folder in sorted(folders):
-        if not folder.name.startswith(("init", "random")) or folder.name.endswith("-masked"):
-            continue
-        valid = masked_loss(folder, args)
-        cells = [folder.name, f"{valid['loss']:.2f}", f"{valid['accuracy']:.1%}"]
-        cells += [f"{probe(folder, table, part):.1%}" for part in INPUTS]
-        cells.append(drift(folder, args.runs / folder.name.split("-mlm")[0]))
-        print(f"| {' | '.join(cells)} |", flush=True)
-
-
 def main() -> None:
     """Train what is missing, then print the table of what there is."""
     parser = argparse.ArgumentParser(
@@ -559,7 +465,6 @@ def main() -> None:
     parser.add_argument("--amp", default="none", choices=("none", "bf16"))
     parser.add_argument("--jobs", type=int, default=1, help="at once; of several, on a core each")
     parser.add_argument("--only-report", action="store_true", help="run nothing")
-    parser.add_argument("--diagnose", action="store_true", help="what pretraining changed")
     parser.add_argument("--picture", type=Path, help="PNG to draw")
     parser.add_argument("--quick", action="store_true", help="the sample, a tiny model")
     args = parser.parse_args()
@@ -574,9 +479,6 @@ def main() -> None:
         args.init = str(args.runs / "tiny")
         command = ["train_mlm.py", "--max-steps", "0", "--cache-dir", str(args.runs / "cache")]
         run_unless_finished(command, args.runs / "tiny", "model.safetensors", args)
-    if args.diagnose:
-        diagnose(args)
-        return
     if not args.only_report:
         if not (args.data and args.products and args.init):
             parser.error("--data, --products and --init are needed, unless --only-report")
