@@ -36,6 +36,7 @@ from beautybert.cls.batches import encode_documents, pack_documents
 from beautybert.cls.products import INPUTS, Product, read_products
 
 BATCH = 64  # documents of a forward pass
+LENGTH = 256  # tokens of the longest document, as in train_cls.py
 
 
 def masked_ingredients(folder: Path, lists: Path) -> dict[str, float]:
@@ -43,20 +44,22 @@ def masked_ingredients(folder: Path, lists: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as out:
         command = ["train_mlm.py", "--data", str(lists), "--init", str(folder), "--out", out]
         command += ["--mask-unit", "ingredient", "--max-steps", "0", "--valid-fraction", "0.9"]
-        command += ["--max-length", "256", "--cache-dir", str(Path(out) / "cache")]
+        max_length = min(LENGTH, pretrained.read_config(folder).max_position_embeddings)
+        command += ["--max-length", str(max_length), "--cache-dir", str(Path(out) / "cache")]
         subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
         lines = (Path(out) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return next(found for found in map(json.loads, lines) if found["split"] == "valid")
 
 
 @torch.no_grad()
-def features(folder: Path, texts: Sequence[str], max_length: int = 256) -> Tensor:
+def features(folder: Path, texts: Sequence[str]) -> Tensor:
     """Mean last hidden states of texts by the encoder in a folder, (texts, D)."""
     config = pretrained.read_config(folder)
     weights, _ = pretrained.canonical_weights(folder)
     of_bert = {key.removeprefix("bert."): tensor for key, tensor in weights.items()}
     bert = BertModel(config, pooler=False).eval()
     pretrained.load_weights(bert, {key: of_bert[key] for key in bert.state_dict()})
+    max_length = min(LENGTH, config.max_position_embeddings)
     documents, _ = encode_documents(texts, wordpiece.read(folder), max_length)
     order = sorted(range(len(texts)), key=lambda n: len(documents[n]))
     found = torch.zeros(len(texts), config.hidden_size)

@@ -1,14 +1,27 @@
-"""What the trial of pretraining lets a model read, and how it counts."""
+"""What the trial of pretraining lets a model read, what it runs, and how it counts."""
 
+import argparse
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+import train_cls
+from beautybert.cls.classifier import Classifier
 from beautybert.cls.names import name_key
-from beautybert.cls.products import Product
-from tests.bench.bench_pretraining import clean_texts, difference, held_out_phrases, label_subset
+from beautybert.cls.products import Product, read_products
+from tests.bench import bench_pretraining
+from tests.bench.bench_pretraining import (
+    ALL,
+    Budget,
+    clean_texts,
+    difference,
+    held_out_phrases,
+    label_subset,
+)
+from tests.conftest import product_tables
 
 LIST = "water, glycerin, squalane, niacinamide, panthenol, allantoin, tocopherol, citric acid, salt"
 
@@ -76,3 +89,81 @@ def test_a_difference_is_paired_and_its_error_joins_products_and_seeds():
     assert value == pytest.approx(62.5)
     assert error == pytest.approx((over_products**2 + over_seeds**2) ** 0.5)
     assert difference(one, one, "encoder") == (0.0, 0.0)
+
+
+def test_the_encoder_alone_is_asked_about_the_test_products(tmp_path):
+    tables = product_tables(tmp_path)
+    found, _ = read_products(tables["data"])
+    by_split = {"train": found[:60], "valid": found[60:90], "test": found[90:]}
+    table = tmp_path / "tables" / "n60.csv"
+    bench_pretraining.write_table(table, by_split)
+    config = train_cls.ClsConfig(
+        data=(str(table),), columns=("split=split",), min_per_label=1, max_steps=3, vocab_size=300,
+        baseline=False, save_interval=0, out=str(tmp_path / "run"),
+    )  # fmt: skip
+    train_cls.main(config)
+    bench_pretraining.write_encoder_answers(tmp_path / "run", table)
+
+    model = Classifier.load(tmp_path / "run")
+    encoder = replace(model, pool=model.encoder_pool, word_models={}, vetted=())
+    answers = pd.read_csv(tmp_path / "run" / "encoder.csv", dtype=str, keep_default_na=False)
+    products = {str(p.row): p for p in read_products([table], ["split=split"])[0]}
+    assert set(answers["input"]) == {"name", "ingredients", "both"}
+    for case, rows in answers.groupby("input"):
+        asked = [products[row] for row in rows["row"]]
+        assert all(product.split == "test" for product in asked)
+        names = [p.name for p in asked] if case != "ingredients" else None
+        lists = [p.ingredients for p in asked] if case != "name" else None
+        expected = [answer.labels[0] for answer in encoder.predict(lists, names)]
+        assert rows["encoder"].tolist() == expected, case
+    assert (answers["encoder"] != answers["prediction"]).any()
+
+
+def test_settings_are_chosen_one_after_the_other(monkeypatch, tmp_path):
+    asked = []
+
+    def score(start, args):
+        asked.append((start.rate, start.unit, start.epochs))
+        return abs(start.rate - 1e-4) + (start.unit == "word") + (start.epochs == 3)
+
+    monkeypatch.setattr(bench_pretraining, "score", score)
+    args = argparse.Namespace(budget=bench_pretraining.FULL)
+    best = bench_pretraining.best_pretraining(args)
+    assert best == bench_pretraining.Start("init", 1e-4, 1, "ingredient")
+    assert asked[:3] == [(rate, "word", 1) for rate in (1e-4, 3e-4, 5e-5)]
+    assert asked[3:5] == [(1e-4, "word", 1), (1e-4, "ingredient", 1)]
+    assert asked[5:] == [(1e-4, "ingredient", 1), (1e-4, "ingredient", 3)]
+
+
+@pytest.mark.slow
+def test_a_small_trial_runs_to_its_table_and_goes_on(monkeypatch, tmp_path, capsys, checkpoint):
+    tables = product_tables(tmp_path)
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"title": f"soft cream {i}"}) + "\n" for i in range(80)))
+    budget = Budget(
+        steps={40: 4, ALL: 4}, chosen_by=(40,), rates=(1e-4, 3e-4), epochs=(1,), units=("word",),
+        random_epochs=1, fine_tuning_rates=(1e-3,), add_tokens="--add-vocab 5 --add-names 5",
+        pretraining="--batch-tokens 512 --micro-batch-tokens 512 --max-length 64",
+    )  # fmt: skip
+    monkeypatch.setattr(bench_pretraining, "FULL", budget)
+    command = ["bench", "--data", *tables["data"], "--products", str(texts), "--seeds", "0"]
+    command += ["--init", str(checkpoint), "--runs", str(tmp_path / "runs")]
+    command += ["--picture", str(tmp_path / "picture.png")]
+    monkeypatch.setattr("sys.argv", command)
+    bench_pretraining.main()
+    table = capsys.readouterr().out
+    lines = [line.split(" | ") for line in table.splitlines()[2:]]
+    assert len(lines) == 3 * 2 * 4  # inputs, sizes, starts
+    assert {line[2] for line in lines} == set(bench_pretraining.NAMES.values())
+    assert all(("±" in line[5]) == ("pretrained" in line[2]) for line in lines)
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    held_out = (tmp_path / "runs" / "tables" / "held_out_lists.txt").read_text().splitlines()
+    read = (tmp_path / "runs" / "tables" / "texts.txt").read_text().splitlines()
+    assert held_out and not set(held_out) & set(read) and "soft cream 7" in read
+
+    def started(*args, **kwargs):
+        raise AssertionError("a process was started again")
+
+    monkeypatch.setattr("subprocess.run", started)
+    bench_pretraining.main()
+    assert capsys.readouterr().out == table
