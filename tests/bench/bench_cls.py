@@ -21,7 +21,7 @@ Prediction, batches of --predict-batch lists in the peers, of 32 in ours:
 predict     Classifier.predict with the model of the peers, which it reads from their folder: texts
             as they are, no more work than theirs
 read        Classifier.predict with a model of train_cls.py, which also reads each list and asks a
-            linear model over words
+            linear model over words, and cuts lists at --max-length tokens, the others at 512
 pipeline    pipeline("text-classification") with a batch size, in the order given
 loop        tokenised at once, sorted by length, padded to the longest of a batch
 
