@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import subprocess
 import sys
 import tempfile
@@ -118,7 +117,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         lists = Path(folder) / "lists.txt"
-        lists.write_text("".join(text + os.linesep for text in held_out), encoding="utf-8")
+        lists.write_text("".join(text + "\n" for text in held_out), encoding="utf-8")
         for checkpoint in args.folders:
             valid = masked_ingredients(checkpoint, lists)
             moved = drift(checkpoint, args.folders[0])

@@ -8,8 +8,8 @@
     python -m tests.bench.bench_pretraining --quick --runs FOLDER
         the same on the sample with a tiny model, about 4 minutes; says nothing about the question
 
-Four starts of one shape and vocabulary, that of --init with words and names of the training
-products as tokens: random weights; random weights after train_mlm.py; --init; --init after
+Four starts of one shape and vocabulary, that of --init with words and names of the texts of
+pretraining as tokens: random weights; random weights after train_mlm.py; --init; --init after
 train_mlm.py. Each is fine-tuned by train_cls.py for the families of products (--labels group) with
 50, 200, 1,000 and all labelled training products, and judged on the same test products.
 
@@ -166,39 +166,48 @@ def write_table(path: Path, by_split: dict[str, Sequence[Product]]) -> None:
             writer.writerows((p.name, p.ingredients, p.label, split) for p in products)
 
 
-def prepare(args: argparse.Namespace) -> None:
-    """The tables, the texts of pretraining, and the two starts that are not pretrained."""
-    if not (args.runs / "tables").is_dir():
-        everything, counts = read_products(args.data)
-        by_split = splits.split_products(everything, "list", args.split)
-        wanted = ((), "group", None, 5)
-        by_split, _ = selection.select(by_split, *wanted, counts)
-        held_out = [*by_split["valid"], *by_split["test"]]
-        temporary = args.runs / "tables.tmp"
-        for size in args.budget.steps:
-            for seed in args.seeds:
-                train = label_subset(by_split["train"], size, seed)
-                write_table(
-                    temporary / f"{size_name(size)}-s{seed}.csv", by_split | {"train": train}
-                )
-        texts = [p.ingredients for p in by_split["train"]] + [p.name for p in by_split["train"]]
-        texts += clean_texts(args.products, held_out)
-        lines = "".join(text + "\n" for text in dict.fromkeys(texts) if text)
-        (temporary / "texts.txt").write_text(lines, encoding="utf-8")
-        lists = [p.ingredients for p in held_out if p.ingredients]
-        (temporary / "held_out_lists.txt").write_text("\n".join(lists) + "\n", encoding="utf-8")
-        temporary.rename(args.runs / "tables")
+def make_tables(args: argparse.Namespace) -> None:
+    """The labelled tables, texts.txt, which pretraining reads, and what they are made from.
+
+    The bench ends if others are there.
+    """
+    folder = args.runs / "tables"
+    made_from = {"data": args.data, "products": args.products, "split": args.split}
+    made_from |= {"sizes": list(args.budget.steps), "seeds": args.seeds}
+    if folder.is_dir():
+        text = (folder / "made_from.json").read_text(encoding="utf-8")
+        if json.loads(text) != made_from:
+            sys.exit(f"{folder} was made from {text}; use another --runs")
+        return
+    everything, counts = read_products(args.data)
+    by_split = splits.split_products(everything, "list", args.split)
+    by_split, _ = selection.select(by_split, (), "group", None, 5, counts)
+    temporary = folder.with_suffix(".tmp")
+    for size in args.budget.steps:
+        for seed in args.seeds:
+            train = label_subset(by_split["train"], size, seed)
+            path = temporary / f"{size_name(size)}-s{seed}.csv"
+            write_table(path, by_split | {"train": train})
+    texts = [p.ingredients for p in by_split["train"]] + [p.name for p in by_split["train"]]
+    texts += clean_texts(args.products, [*by_split["valid"], *by_split["test"]])
+    lines = "".join(text + "\n" for text in dict.fromkeys(texts) if text)
+    (temporary / "texts.txt").write_text(lines, encoding="utf-8")
+    (temporary / "made_from.json").write_text(json.dumps(made_from), encoding="utf-8")
+    temporary.rename(folder)
+
+
+def make_starts(args: argparse.Namespace) -> None:
+    """The two starts that are not pretrained: `init`, with more tokens, and `random`."""
     command = ["train_mlm.py", "--data", str(args.runs / "tables" / "texts.txt")]
     command += ["--init", args.init, *args.budget.add_tokens.split(), "--max-steps", "0"]
     command += [*args.budget.pretraining.split(), "--cache-dir", str(args.runs / "cache")]
-    run_unless_finished(command, args.runs / "init", "model.safetensors", args)
-    if not (args.runs / "random" / "model.safetensors").is_file():
-        config = pretrained.read_config(args.runs / "init")
+    init, random = args.runs / "init", args.runs / "random"
+    run_unless_finished(command, init, "model.safetensors", args)
+    if not (random / "model.safetensors").is_file():
+        config = pretrained.read_config(init)
+        wordpiece.write(wordpiece.read(init), random, config.max_position_embeddings)
         torch.manual_seed(0)
-        wordpiece.write(
-            wordpiece.read(args.runs / "init"), args.runs / "random", config.max_position_embeddings
-        )
-        pretrained.save(args.runs / "random", BertForMaskedLM(config))
+        pretrained.save(random, BertForMaskedLM(config))
 
 
 def size_name(size: int) -> str:
@@ -247,8 +256,6 @@ def fine_tune(
     steps = args.budget.steps[size]
     rate_name = f"-lr{rate:g}" if rate else ""
     folder = args.runs / f"{start.name}{rate_name}-{size_name(size)}-s{seed}"
-    if (folder / "encoder.csv").is_file():
-        return folder
     table = args.runs / "tables" / f"{size_name(size)}-s{seed}.csv"
     command = ["train_cls.py", "--data", str(table), "--columns", "split=split"]
     command += ["--min-per-label", "1", "--no-baseline", "--init", str(args.runs / start.name)]
@@ -256,9 +263,10 @@ def fine_tune(
     command += ["--save-interval", "0", "--amp", args.amp]
     command += ["--lr", f"{rate:g}"] if rate else []
     run_unless_finished(command, folder, "report.json", args)
-    write_encoder_answers(folder, table)
-    shutil.rmtree(folder / "checkpoints")
-    (folder / "model.safetensors").unlink()
+    if not (folder / "encoder.csv").is_file():
+        write_encoder_answers(folder, table)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    (folder / "model.safetensors").unlink(missing_ok=True)
     return folder
 
 
@@ -291,12 +299,7 @@ def score(start: Start, args: argparse.Namespace, rate: float | None = None) -> 
     """What settings are chosen by, the smaller the better."""
     pretrain(start, args)
     folders = [fine_tune(start, size, args.seeds[0], args, rate) for size in args.budget.chosen_by]
-    loss = mean(map(validation_loss, folders))
-    log = args.runs / "choices.jsonl"
-    values = {"start": start.name, "fine_tuning_rate": rate, "validation_loss": loss}
-    with open(log, "a", encoding="utf-8") as file:
-        file.write(json.dumps(values) + "\n")
-    return loss
+    return mean(map(validation_loss, folders))
 
 
 def best_pretraining(args: argparse.Namespace) -> Start:
@@ -323,7 +326,8 @@ def judge(role: str, start: Start, args: argparse.Namespace, rate: float | None 
 
 def run(args: argparse.Namespace) -> None:
     """Train what is missing: the checkpoint's pretraining in one lane, the rest in the other."""
-    prepare(args)
+    make_tables(args)
+    make_starts(args)
     budget = args.budget
     of_random = Start("random", budget.random_rate, budget.random_epochs)
 
@@ -392,6 +396,23 @@ def macro_f1(answers: pd.DataFrame, column: str) -> float:
             f1_score(rows["label"], rows[column], labels=labels, average="macro", zero_division=0)
         )
     return mean(values)
+
+
+def print_choices(args: argparse.Namespace) -> None:
+    """What settings were chosen by: the validation losses of each start with the first seed."""
+    losses: dict[str, list[float]] = {}
+    for size in args.budget.chosen_by:
+        ending = f"-{size_name(size)}-s{args.seeds[0]}"
+        for path in sorted(args.runs.glob(f"*{ending}/report.json")):
+            start = path.parent.name.removesuffix(ending)
+            losses.setdefault(start, []).append(validation_loss(path.parent))
+    sizes = " | ".join(f"{size:,} labelled" for size in args.budget.chosen_by)
+    print(f"| start | validation loss, {sizes} | mean |")
+    print("|---|---|" + "---|" * len(args.budget.chosen_by))
+    for start, found in losses.items():
+        if len(found) == len(args.budget.chosen_by):
+            print(f"| {start} | {' | '.join(f'{x:.3f}' for x in [*found, mean(found)])} |")
+    print()
 
 
 def print_table(answers: pd.DataFrame) -> None:
@@ -463,7 +484,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--seeds-of-all", nargs="+", type=int, help="with all products [--seeds]")
     parser.add_argument("--amp", default="none", choices=("none", "bf16"))
-    parser.add_argument("--jobs", type=int, default=1, help="at once; of several, on a core each")
+    parser.add_argument("--jobs", type=int, default=1, choices=(1, 2), help="2: on a core each")
     parser.add_argument("--only-report", action="store_true", help="run nothing")
     parser.add_argument("--picture", type=Path, help="PNG to draw")
     parser.add_argument("--quick", action="store_true", help="the sample, a tiny model")
@@ -484,6 +505,7 @@ def main() -> None:
             parser.error("--data, --products and --init are needed, unless --only-report")
         run(args)
     answers = collect(args)
+    print_choices(args)
     print_table(answers)
     if args.picture:
         draw(answers, args.picture)

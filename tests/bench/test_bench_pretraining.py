@@ -152,14 +152,22 @@ def test_a_small_trial_runs_to_its_table_and_goes_on(monkeypatch, tmp_path, caps
     monkeypatch.setattr("sys.argv", command)
     bench_pretraining.main()
     table = capsys.readouterr().out
-    lines = [line.split(" | ") for line in table.splitlines()[2:]]
+    choices, results = table.split("\n\n")
+    starts = [line.split(" | ")[0].removeprefix("| ") for line in choices.splitlines()[2:]]
+    of_init = ["init-mlm-0.0001-1-word", "init-mlm-0.0003-1-word", "init"]
+    assert starts == [*of_init, "random-lr0.001", "random-mlm-0.001-1-word"]
+    lines = [line.split(" | ") for line in results.splitlines()[2:]]
     assert len(lines) == 3 * 2 * 4  # inputs, sizes, starts
     assert {line[2] for line in lines} == set(bench_pretraining.NAMES.values())
     assert all(("±" in line[5]) == ("pretrained" in line[2]) for line in lines)
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
-    held_out = (tmp_path / "runs" / "tables" / "held_out_lists.txt").read_text().splitlines()
     read = (tmp_path / "runs" / "tables" / "texts.txt").read_text().splitlines()
-    assert held_out and not set(held_out) & set(read) and "soft cream 7" in read
+    products, _ = read_products([tmp_path / "runs" / "tables" / "all-s0.csv"], ["split=split"])
+    for product in products:
+        is_train = product.split == "train"
+        assert (product.name in read) == (is_train and product.name != "")
+        assert (product.ingredients in read) == (is_train and product.ingredients != "")
+    assert "soft cream 7" in read
 
     def started(*args, **kwargs):
         raise AssertionError("a process was started again")
