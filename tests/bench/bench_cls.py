@@ -97,7 +97,7 @@ def write_lists(folder: Path, args: argparse.Namespace) -> None:
     with open(folder / "lists.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["label", "ingredients"])
-        writer.writerows([chosen[i].label.lower(), chosen[i].ingredients] for i in order)
+        writer.writerows([chosen[i].label.casefold(), chosen[i].ingredients] for i in order)
 
 
 def read_lists(folder: Path) -> list[str]:

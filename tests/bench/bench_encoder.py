@@ -3,15 +3,15 @@
     python -m tests.bench.bench_encoder runs/pretraining/init runs/pretraining/init-mlm-* \\
         --table runs/pretraining/tables/all-s0.csv
 
-The folders are checkpoints, the first the one that the others were pretrained from; the table is
-one of `bench_pretraining`.
+The folders are checkpoints, the table is one of `bench_pretraining`.
 
-masked      train_mlm.py's validation on the lists of validation and test, whole ingredients masked:
-            the loss, and the share of masked tokens that are right
+masked      train_mlm.py's validation on nine tenths of the lists of validation and test, whole
+            ingredients masked: the loss, and the share of masked tokens that are correct; of a
+            checkpoint without a trained masked-LM head this says nothing
 probe       test accuracy of a logistic regression on the mean last hidden states of the frozen
             encoder, its C chosen on validation
-drift       how far the matrices of the embeddings and of each layer moved, by the norm of what they
-            were
+drift       how far the matrices of the embeddings and of each layer moved from those of --init, by
+            the norm of what they were; nothing without run.json or of those with another shape
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from beautybert import files
 from beautybert.bert import pretrained, wordpiece
 from beautybert.bert.model import BertModel, mean_of_documents
 from beautybert.cls.batches import encode_documents, pack_documents
@@ -87,13 +88,23 @@ def probe(folder: Path, products: Sequence[Product], part: str) -> float:
     return best.score(values[rows["test"]], labels[rows["test"]])
 
 
+def started_from(folder: Path) -> Path | None:
+    """The checkpoint folder of --init, as run.json says; None where there is none."""
+    path = folder / "run.json"
+    if not path.is_file():
+        return None
+    before = Path(files.read_json(path)["config"]["init"])
+    return before if before.is_dir() else None
+
+
 def drift(folder: Path, before: Path) -> dict[str, float]:
     """By embeddings and layer: the norm of the change of its matrices by the norm of before."""
     old, _ = pretrained.canonical_weights(before)
     new, _ = pretrained.canonical_weights(folder)
     sums: dict[str, list[float]] = {}
     for key, tensor in old.items():
-        if tensor.ndim < 2 or not key.startswith(("bert.embeddings.", "bert.encoder.")):
+        is_part = key.startswith(("bert.embeddings.", "bert.encoder."))
+        if tensor.ndim < 2 or not is_part or new[key].shape != tensor.shape:
             continue
         parts = key.split(".")
         group = "embeddings" if parts[1] == "embeddings" else f"layer {int(parts[3]) + 1}"
@@ -113,18 +124,18 @@ def main() -> None:
     args = parser.parse_args()
     products, _ = read_products([args.table], ["split=split"])
     held_out = [p.ingredients for p in products if p.split != "train" and p.ingredients]
-    print("| start | masked: loss | right | probe: name | list | drift: embeddings | layers |")
-    print("|---|---|---|---|---|---|---|")
+    print("| checkpoint | masked: loss | correct | probe: name | list | drift |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         lists = Path(folder) / "lists.txt"
         lists.write_text("".join(text + "\n" for text in held_out), encoding="utf-8")
         for checkpoint in args.folders:
             valid = masked_ingredients(checkpoint, lists)
-            moved = drift(checkpoint, args.folders[0])
+            before = started_from(checkpoint)
+            moved = drift(checkpoint, before) if before else {}
             cells = [checkpoint.name, f"{valid['loss']:.2f}", f"{valid['accuracy']:.1%}"]
             cells += [f"{probe(checkpoint, products, part):.1%}" for part in INPUTS]
-            cells += [f"{moved.pop('embeddings'):.1%}"]
-            cells += [", ".join(f"{share:.1%}" for share in moved.values())]
+            cells.append(", ".join(f"{group} {share:.1%}" for group, share in moved.items()))
             print(f"| {' | '.join(cells)} |", flush=True)
 
 

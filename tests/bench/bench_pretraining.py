@@ -11,11 +11,14 @@
 Four starts of one shape and vocabulary, that of --init with words and names of the texts of
 pretraining as tokens: random weights; random weights after train_mlm.py; --init; --init after
 train_mlm.py. Each is fine-tuned by train_cls.py for the families of products (--labels group) with
-50, 200, 1,000 and all labelled training products, and judged on the same test products.
+50, 200, 1,000 and all labelled training products, for so many steps, and judged on the same test
+products. All labelled validation products pick weights and fit the pool, whatever the number for
+training. --init may have no masked-LM head, as sentence encoders have none; then it is a new one.
 
 What pretraining reads: the texts of --products without those in which a name of a validation or
 test product (of two words or more, or alone as the whole title) or the beginning of its list
-occurs, and the lists and names of the training products. train_cls.py checks it again.
+occurs, and the lists and names of the training products. train_cls.py checks it again. Names such
+as "lip liner" are held out too, so few texts about lip liners are left.
 
 Settings are chosen on validation, one after the other, by the loss of a fine-tuning with 200 and
 one with 1,000 products: the rate of pretraining after one epoch with words masked, then the unit
@@ -24,19 +27,21 @@ is all that is run. Everything is resumable: what is finished stays.
 
 An answer is that of the finished classifier, which also has linear models over words, or that of
 the encoder alone. Differences are paired by product, labelled subset and seed; their standard error
-joins those over test products and over seeds. `bench_encoder` says what pretraining changed.
+joins those over test products and, with two seeds or more, over seeds. `bench_encoder` says what
+pretraining changed.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import json
 import math
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -45,6 +50,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from beautybert import files
 from beautybert.bert import pretrained, wordpiece
 from beautybert.bert.model import BertForMaskedLM
 from beautybert.cls import selection, splits
@@ -173,27 +179,30 @@ def make_tables(args: argparse.Namespace) -> None:
     """
     folder = args.runs / "tables"
     made_from = {"data": args.data, "products": args.products, "split": args.split}
-    made_from |= {"sizes": list(args.budget.steps), "seeds": args.seeds}
-    if folder.is_dir():
-        text = (folder / "made_from.json").read_text(encoding="utf-8")
-        if json.loads(text) != made_from:
-            sys.exit(f"{folder} was made from {text}; use another --runs")
+    if folder.is_dir() and not (folder / "texts.txt").is_file():
+        shutil.rmtree(folder)
+    if folder.is_dir() and files.read_json(folder / "made_from.json") != made_from:
+        sys.exit(f"{folder} is of other data, see its made_from.json; use another --runs")
+    wanted = [table_of(size, seed, args) for size in args.budget.steps for seed in args.seeds]
+    if folder.is_dir() and all(path.is_file() for path in wanted):
         return
     everything, counts = read_products(args.data)
     by_split = splits.split_products(everything, "list", args.split)
     by_split, _ = selection.select(by_split, (), "group", None, 5, counts)
-    temporary = folder.with_suffix(".tmp")
     for size in args.budget.steps:
         for seed in args.seeds:
             train = label_subset(by_split["train"], size, seed)
-            path = temporary / f"{size_name(size)}-s{seed}.csv"
-            write_table(path, by_split | {"train": train})
+            write_table(table_of(size, seed, args), by_split | {"train": train})
+    files.write_json(folder / "made_from.json", made_from)
     texts = [p.ingredients for p in by_split["train"]] + [p.name for p in by_split["train"]]
     texts += clean_texts(args.products, [*by_split["valid"], *by_split["test"]])
     lines = "".join(text + "\n" for text in dict.fromkeys(texts) if text)
-    (temporary / "texts.txt").write_text(lines, encoding="utf-8")
-    (temporary / "made_from.json").write_text(json.dumps(made_from), encoding="utf-8")
-    temporary.rename(folder)
+    files.write_text(folder / "texts.txt", lines)
+
+
+def table_of(size: int, seed: int, args: argparse.Namespace) -> Path:
+    """The table with so many labelled products."""
+    return args.runs / "tables" / f"{size_name(size)}-s{seed}.csv"
 
 
 def make_starts(args: argparse.Namespace) -> None:
@@ -256,13 +265,13 @@ def fine_tune(
     steps = args.budget.steps[size]
     rate_name = f"-lr{rate:g}" if rate else ""
     folder = args.runs / f"{start.name}{rate_name}-{size_name(size)}-s{seed}"
-    table = args.runs / "tables" / f"{size_name(size)}-s{seed}.csv"
+    table = table_of(size, seed, args)
     command = ["train_cls.py", "--data", str(table), "--columns", "split=split"]
     command += ["--min-per-label", "1", "--no-baseline", "--init", str(args.runs / start.name)]
     command += ["--seed", str(seed), "--max-steps", str(steps), "--eval-interval", str(steps // 4)]
     command += ["--save-interval", "0", "--amp", args.amp]
     command += ["--lr", f"{rate:g}"] if rate else []
-    run_unless_finished(command, folder, "report.json", args)
+    run_unless_finished(command, folder, "confusion.csv", args)
     if not (folder / "encoder.csv").is_file():
         write_encoder_answers(folder, table)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -286,7 +295,7 @@ def write_encoder_answers(folder: Path, table: Path) -> None:
         top = model.encoder_pool(part, looked_at[:, complete]).argmax(-1).tolist()
         rows = [(case, str(test[n].row)) for n in complete.nonzero().flatten().tolist()]
         answers.loc[rows, "encoder"] = [model.labels[i] for i in top]
-    answers.reset_index().to_csv(folder / "encoder.csv", index=False)
+    files.write_text(folder / "encoder.csv", answers.reset_index().to_csv(index=False))
 
 
 def validation_loss(folder: Path) -> float:
@@ -315,6 +324,9 @@ def best_pretraining(args: argparse.Namespace) -> Start:
 def judge(role: str, start: Start, args: argparse.Namespace, rate: float | None = None) -> None:
     """All fine-tunings of one of the four starts, and their names for the report."""
     pretrain(start, args)
+    for mark in (args.runs / "judged").glob(f"{role}-[an]*-s*"):
+        if not mark.read_text(encoding="utf-8").startswith(f"{start.name}-"):
+            mark.unlink()  # of another budget
     for seed in args.seeds:
         for size in args.budget.steps:
             if size != ALL or seed in args.seeds_of_all:
@@ -341,9 +353,14 @@ def run(args: argparse.Namespace) -> None:
         judge("random", Start("random"), args, rate)
         judge("random-mlm", of_random, args)
 
-    lanes: list[Callable[[], None]] = [pretrained_checkpoint, the_others]
+    if args.jobs > 1:
+        torch.set_num_threads(1)
     with ThreadPoolExecutor(args.jobs) as pool:
-        for lane in [pool.submit(lane) for lane in lanes]:
+        lanes = [pool.submit(pretrained_checkpoint), pool.submit(the_others)]
+        for finished in as_completed(lanes):
+            if error := finished.exception():
+                print(f"a lane stopped: {error}", file=sys.stderr, flush=True)
+        for lane in lanes:
             lane.result()
 
 
@@ -361,7 +378,10 @@ def collect(args: argparse.Namespace) -> pd.DataFrame:
         folder = args.runs / mark.read_text(encoding="utf-8")
         answers = pd.read_csv(folder / "encoder.csv", dtype=str, keep_default_na=False)
         number = ALL if size == "all" else int(size[1:])
-        found.append(answers.assign(start=role, size=number, seed=int(seed[1:])))
+        answers = answers.assign(start=role, size=number, seed=int(seed[1:]))
+        # with the same products of a test split, whose rows are elsewhere in each table
+        rows = answers["row"].astype(int)
+        found.append(answers.assign(source="test", row=rows - rows.min()))
     if not found:
         sys.exit(f"nothing is judged in {args.runs}")
     answers = pd.concat(found)
@@ -438,6 +458,7 @@ def print_table(answers: pd.DataFrame) -> None:
                     if not before.empty:
                         value, error = difference(rows, before, column)
                         gain = f"{value:+.1f} ± {error:.1f}"
+                        gain += " (one seed)" if rows["seed"].nunique() == 1 else ""
                     cells += [gain, f"{macro_f1(rows, column):.3f}"]
                 print(f"| {' | '.join(cells)} |")
 
@@ -492,7 +513,10 @@ def main() -> None:
     args.budget = QUICK if args.quick else FULL
     args.seeds_of_all = args.seeds if args.seeds_of_all is None else args.seeds_of_all
     args.runs.mkdir(parents=True, exist_ok=True)
-    if args.quick:
+    for module in ("sklearn", "matplotlib") if args.picture else ("sklearn",):
+        if not importlib.util.find_spec(module):
+            parser.error(f"needs {module}: pip install -e '.[test]'")
+    if args.quick and not args.only_report:
         names = ("cosmetics.csv", "sephora_website_dataset.csv")
         args.data = [sample.path_of(name) for name in names]
         args.products = sample.path_of("meta_All_Beauty.json.gz")

@@ -1,6 +1,7 @@
 """The contestants of bench_cls do the same work on the same lists."""
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,9 +38,9 @@ def args(tmp_path_factory):
 
 
 def test_labels_of_two_tables_may_differ_in_case(args, tmp_path):
-    for label, lists in (("Eye Cream", "water, salt"), ("Eye cream", "water, squalane")):
-        (tmp_path / f"{label}.csv").write_text(f'label,ingredients\n{label},"{lists}, glycerin"\n')
-    tables = [str(path) for path in tmp_path.glob("*.csv")]
+    tables = [str(tmp_path / name) for name in ("one.csv", "two.csv")]
+    Path(tables[0]).write_text('label,ingredients\nEye Cream,"water, salt, glycerin"\n')
+    Path(tables[1]).write_text('label,ingredients\nEye cream,"water, squalane, glycerin"\n')
     bench_cls.write_lists(tmp_path, argparse.Namespace(**{**vars(args), "data": tables}))
     found, _ = read_products([tmp_path / "lists.csv"])
     assert [product.label for product in found] == ["eye cream", "eye cream"]

@@ -91,6 +91,21 @@ def test_a_difference_is_paired_and_its_error_joins_products_and_seeds():
     assert difference(one, one, "encoder") == (0.0, 0.0)
 
 
+def test_a_product_is_one_product_in_the_tables_of_all_seeds(tmp_path):
+    (tmp_path / "judged").mkdir()
+    for number, mark in enumerate(["init-n50-s0", "init-n50-s1", "init-mlm-all-s0"]):
+        (tmp_path / "judged" / mark).write_text(f"run{number}")
+        (tmp_path / f"run{number}").mkdir()
+        first = 900 if "all" in mark else 50
+        rows = [(f"table{number}", first + n, "hair", "name", "hair", "lip") for n in (2, 0, 5)]
+        columns = ["source", "row", "label", "input", "prediction", "encoder"]
+        pd.DataFrame(rows, columns=columns).to_csv(tmp_path / f"run{number}" / "encoder.csv")
+    found = bench_pretraining.collect(argparse.Namespace(runs=tmp_path))
+    assert set(found["start"]) == {"init", "init-mlm"} and set(found["size"]) == {50, ALL}
+    assert len(found) == 9 and len(found.groupby(["source", "row"])) == 3
+    assert set(found["prediction correct"]) == {1} and set(found["encoder correct"]) == {0}
+
+
 def test_the_encoder_alone_is_asked_about_the_test_products(tmp_path):
     tables = product_tables(tmp_path)
     found, _ = read_products(tables["data"])
@@ -161,7 +176,7 @@ def test_a_small_trial_runs_to_its_table_and_goes_on(monkeypatch, tmp_path, caps
     assert {line[2] for line in lines} == set(bench_pretraining.NAMES.values())
     assert all(("±" in line[5]) == ("pretrained" in line[2]) for line in lines)
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
-    read = (tmp_path / "runs" / "tables" / "texts.txt").read_text().splitlines()
+    read = (tmp_path / "runs" / "tables" / "texts.txt").read_text(encoding="utf-8").splitlines()
     products, _ = read_products([tmp_path / "runs" / "tables" / "all-s0.csv"], ["split=split"])
     for product in products:
         is_train = product.split == "train"
