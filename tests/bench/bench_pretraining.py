@@ -83,7 +83,7 @@ class Budget:
     steps: of fine-tuning, by the number of labelled products. rates, epochs, units: of pretraining,
     from which the checkpoint's are chosen, random_rate and random_epochs: those of random weights.
     fine_tuning_rates: of random weights, from which theirs is chosen. chosen_by: numbers of
-    labelled products.
+    labelled products. add_tokens, pretraining, fine_tuning: more options.
     """
 
     steps: dict[int, int]
@@ -96,6 +96,7 @@ class Budget:
     fine_tuning_rates: tuple[float, ...] = (1e-3, 2e-4)
     add_tokens: str = "--add-vocab 2800 --add-names 3000"
     pretraining: str = "--batch-tokens 4096 --max-length 256 --eval-interval 0"
+    fine_tuning: str = ""
 
 
 FULL = Budget(steps={50: 100, 200: 150, 1000: 250, ALL: 1400}, chosen_by=(200, 1000))
@@ -271,6 +272,7 @@ def fine_tune(
     command += ["--seed", str(seed), "--max-steps", str(steps), "--eval-interval", str(steps // 4)]
     command += ["--save-interval", "0", "--amp", args.amp]
     command += ["--lr", f"{rate:g}"] if rate else []
+    command += args.budget.fine_tuning.split()
     run_unless_finished(command, folder, "confusion.csv", args)
     if not (folder / "encoder.csv").is_file():
         write_encoder_answers(folder, table)
