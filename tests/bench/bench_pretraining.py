@@ -489,7 +489,8 @@ def draw(answers: pd.DataFrame, path: Path) -> None:
         panel.set_xlabel("labelled products")
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("test accuracy, %")
-    panels[0].legend(fontsize=8, title="encoder alone; dotted: classifier", title_fontsize=8)
+    legend = {"fontsize": 8, "title_fontsize": 8, "loc": "upper left"}
+    panels[1].legend(title="encoder alone; dotted: classifier", **legend)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 
