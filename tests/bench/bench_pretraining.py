@@ -63,7 +63,7 @@ from beautybert.cls.products import INPUTS, Product, read_products
 from beautybert.mlm.corpus import TEXT_FIELDS, document_text
 from beautybert.mlm.corpus_files import file_kind, read_chunks
 from beautybert.training import sample
-from tests.bench.bench_accuracy import clustered_mean, run_unless_finished
+from tests.bench.bench_accuracy import clustered_mean, macro_f1, run_unless_finished
 
 ALL = 0  # of labelled products
 NAMES = {
@@ -370,7 +370,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def collect(args: argparse.Namespace) -> pd.DataFrame:
-    """The answers of all judged runs, with their start, size and seed; `input` "any": all inputs.
+    """The answers of all judged runs by input, with their start, size and seed.
 
     Columns "encoder correct" and "prediction correct" are 0 or 1.
     """
@@ -405,19 +405,6 @@ def difference(one: pd.DataFrame, other: pd.DataFrame, column: str) -> tuple[flo
     by_seed = pairs.groupby("seed").mean()
     over_seeds = stdev(by_seed) / math.sqrt(len(by_seed)) if len(by_seed) > 1 else 0.0
     return value, math.hypot(error, over_seeds)
-
-
-def macro_f1(answers: pd.DataFrame, column: str) -> float:
-    """Mean over seeds, over the labels that occur among targets or answers."""
-    from sklearn.metrics import f1_score
-
-    values = []
-    for _, rows in answers.groupby("seed"):
-        labels = sorted({*rows["label"], *rows[column]} - {""})
-        values.append(
-            f1_score(rows["label"], rows[column], labels=labels, average="macro", zero_division=0)
-        )
-    return mean(values)
 
 
 def print_choices(args: argparse.Namespace) -> None:
@@ -461,7 +448,7 @@ def print_table(answers: pd.DataFrame) -> None:
                         value, error = difference(rows, before, column)
                         gain = f"{value:+.1f} ± {error:.1f}"
                         gain += " (one seed)" if rows["seed"].nunique() == 1 else ""
-                    cells += [gain, f"{macro_f1(rows, column):.3f}"]
+                    cells += [gain, f"{macro_f1(rows.assign(split=0), column).mean():.3f}"]
                 print(f"| {' | '.join(cells)} |")
 
 
