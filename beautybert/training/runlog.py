@@ -73,7 +73,9 @@ def check_folder(folder: Path, resume: bool, ranks: Ranks) -> None:
     is_run = is_started or (folder / "run.json").is_file() or list_checkpoints(folder)
     if names and not is_run:
         raise ValueError(f"--resume: {folder} is not empty and no run folder (it has no run.json)")
-    for left in (*folder.glob("*.tmp"), *folder.glob("checkpoints/*.tmp")):
+    # .tmp and six more are what safetensors writes into before it renames
+    of_safetensors = folder.glob(".tmp??????")
+    for left in (*folder.glob("*.tmp"), *folder.glob("checkpoints/*.tmp"), *of_safetensors):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:

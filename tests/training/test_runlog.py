@@ -337,7 +337,12 @@ def test_the_curves_of_another_run_are_not_taken_for_those_of_a_start_that_was_k
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path):
     (tmp_path / "checkpoints" / "step-00000005.tmp").mkdir(parents=True)
-    for name in ("run.json", "run.json.9.tmp", "checkpoints/step-00000005.tmp/model.safetensors"):
+    for name in (
+        "run.json",
+        "run.json.9.tmp",
+        ".tmpAenNjX",
+        "checkpoints/step-00000005.tmp/model.safetensors",
+    ):
         (tmp_path / name).write_text("")
     runlog.check_folder(tmp_path, True, MAIN)
     assert not [path for path in tmp_path.rglob("*") if ".tmp" in path.name]
