@@ -22,8 +22,9 @@ as "lip liner" are held out too, so few texts about lip liners are left.
 
 Settings are chosen on validation, one after the other, by the loss of a fine-tuning with 200 and
 one with 1,000 products: the rate of pretraining after one epoch with words masked, then the unit
-that is masked, then the number of epochs; and for random weights the rate of fine-tuning. `Budget`
-is all that is run. Everything is resumable: what is finished stays.
+that is masked, then the number of epochs; for random weights the rate of pretraining with words
+masked and, of those that are not pretrained, the rate of fine-tuning. `Budget` is all that is run.
+Everything is resumable: what is finished stays.
 
 An answer is that of the finished classifier, which also has linear models over words, or that of
 the encoder alone. Differences are paired by product, labelled subset and seed; their standard error
@@ -81,9 +82,9 @@ class Budget:
     """All that is trained.
 
     steps: of fine-tuning, by the number of labelled products. rates, epochs, units: of pretraining,
-    from which the checkpoint's are chosen, random_rate and random_epochs: those of random weights.
-    fine_tuning_rates: of random weights, from which theirs is chosen. chosen_by: numbers of
-    labelled products. add_tokens, pretraining, fine_tuning: more options.
+    from which the checkpoint's are chosen, random_rates and random_epochs: those of random weights.
+    fine_tuning_rates: of random weights that are not pretrained, from which theirs is chosen.
+    chosen_by: numbers of labelled products. add_tokens, pretraining, fine_tuning: more options.
     """
 
     steps: dict[int, int]
@@ -91,7 +92,7 @@ class Budget:
     rates: tuple[float, ...] = (1e-4, 3e-4, 5e-5)
     epochs: tuple[int, ...] = (1, 3)
     units: tuple[str, ...] = ("word", "ingredient")
-    random_rate: float = 1e-3
+    random_rates: tuple[float, ...] = (1e-3, 3e-4, 1e-4)
     random_epochs: int = 3
     fine_tuning_rates: tuple[float, ...] = (1e-3, 2e-4)
     add_tokens: str = "--add-vocab 2800 --add-names 3000"
@@ -338,32 +339,39 @@ def judge(role: str, start: Start, args: argparse.Namespace, rate: float | None 
                 mark.write_text(folder.name, encoding="utf-8")
 
 
+def best_of_random(args: argparse.Namespace) -> Start:
+    """Random weights, pretrained at the best rate."""
+    rates, epochs = args.budget.random_rates, args.budget.random_epochs
+    return min(
+        (Start("random", rate, epochs) for rate in rates), key=lambda start: score(start, args)
+    )
+
+
+def best_fine_tuning(args: argparse.Namespace) -> float:
+    """The rate of fine-tuning random weights that are not pretrained."""
+    rates = args.budget.fine_tuning_rates
+    return min(rates, key=lambda rate: score(Start("random"), args, rate))
+
+
 def run(args: argparse.Namespace) -> None:
-    """Train what is missing: the checkpoint's pretraining in one lane, the rest in the other."""
+    """Train what is missing; with two jobs two of the four starts beside each other."""
     make_tables(args)
     make_starts(args)
-    budget = args.budget
-    of_random = Start("random", budget.random_rate, budget.random_epochs)
-
-    def pretrained_checkpoint() -> None:
-        judge("init-mlm", best_pretraining(args), args)
-
-    def the_others() -> None:
-        judge("init", Start("init"), args)
-        rates = budget.fine_tuning_rates
-        rate = min(rates, key=lambda value: score(Start("random"), args, value))
-        judge("random", Start("random"), args, rate)
-        judge("random-mlm", of_random, args)
-
+    tasks = (  # the longest first
+        lambda: judge("init-mlm", best_pretraining(args), args),
+        lambda: judge("random-mlm", best_of_random(args), args),
+        lambda: judge("init", Start("init"), args),
+        lambda: judge("random", Start("random"), args, best_fine_tuning(args)),
+    )
     if args.jobs > 1:
         torch.set_num_threads(1)
     with ThreadPoolExecutor(args.jobs) as pool:
-        lanes = [pool.submit(pretrained_checkpoint), pool.submit(the_others)]
-        for finished in as_completed(lanes):
+        starts = [pool.submit(task) for task in tasks]
+        for finished in as_completed(starts):
             if error := finished.exception():
-                print(f"a lane stopped: {error}", file=sys.stderr, flush=True)
-        for lane in lanes:
-            lane.result()
+                print(f"a start stopped: {error}", file=sys.stderr, flush=True)
+        for start in starts:
+            start.result()
 
 
 # ---- the table ---------------------------------------------------------------------------------

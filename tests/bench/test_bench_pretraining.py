@@ -157,7 +157,7 @@ def test_a_small_trial_runs_to_its_table_and_goes_on(monkeypatch, tmp_path, caps
     texts.write_text("".join(json.dumps({"title": f"soft cream {i}"}) + "\n" for i in range(80)))
     budget = Budget(
         steps={40: 4, ALL: 4}, chosen_by=(40,), rates=(1e-4, 3e-4), epochs=(1,), units=("word",),
-        random_epochs=1, fine_tuning_rates=(1e-3,), add_tokens="--add-vocab 5 --add-names 5",
+        random_rates=(1e-3,), random_epochs=1, fine_tuning_rates=(1e-3,), add_tokens="--add-vocab 5 --add-names 5",
         pretraining="--batch-tokens 512 --micro-batch-tokens 512 --max-length 64",
         fine_tuning="--max-length 64",
     )  # fmt: skip
