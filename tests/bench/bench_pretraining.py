@@ -20,11 +20,11 @@ test product (of two words or more, or alone as the whole title) or the beginnin
 occurs, and the lists and names of the training products. train_cls.py checks it again. Names such
 as "lip liner" are held out too, so few texts about lip liners are left.
 
-Settings are chosen on validation, one after the other, by the loss of a fine-tuning with 200 and
-one with 1,000 products: the rate of pretraining after one epoch with words masked, then the unit
-that is masked, then the number of epochs; for random weights the rate of pretraining with words
-masked and, of those that are not pretrained, the rate of fine-tuning. `Budget` is all that is run.
-Everything is resumable: what is finished stays.
+Settings are chosen on validation, one after the other, by the mean loss of the fine-tunings with
+200 and with 1,000 products, all seeds: the rate of pretraining after one epoch with words masked,
+then the unit that is masked, then the number of epochs; for random weights the rate of pretraining
+with words masked and, of those that are not pretrained, the rate of fine-tuning. `Budget` is all
+that is run. Everything is resumable: what is finished stays.
 
 An answer is that of the finished classifier, which also has linear models over words, or that of
 the encoder alone. Differences are paired by product, labelled subset and seed; their standard error
@@ -310,8 +310,11 @@ def validation_loss(folder: Path) -> float:
 def score(start: Start, args: argparse.Namespace, rate: float | None = None) -> float:
     """What settings are chosen by, the smaller the better."""
     pretrain(start, args)
-    folders = [fine_tune(start, size, args.seeds[0], args, rate) for size in args.budget.chosen_by]
-    return mean(map(validation_loss, folders))
+    return mean(
+        validation_loss(fine_tune(start, size, seed, args, rate))
+        for size in args.budget.chosen_by
+        for seed in args.seeds
+    )
 
 
 def best_pretraining(args: argparse.Namespace) -> Start:
@@ -416,19 +419,21 @@ def difference(one: pd.DataFrame, other: pd.DataFrame, column: str) -> tuple[flo
 
 
 def print_choices(args: argparse.Namespace) -> None:
-    """What settings were chosen by: the validation losses of each start with the first seed."""
-    losses: dict[str, list[float]] = {}
-    for size in args.budget.chosen_by:
-        ending = f"-{size_name(size)}-s{args.seeds[0]}"
-        for path in sorted(args.runs.glob(f"*{ending}/report.json")):
-            start = path.parent.name.removesuffix(ending)
-            losses.setdefault(start, []).append(validation_loss(path.parent))
-    sizes = " | ".join(f"{size:,} labelled" for size in args.budget.chosen_by)
-    print(f"| start | validation loss, {sizes} | mean |")
-    print("|---|---|" + "---|" * len(args.budget.chosen_by))
-    for start, found in losses.items():
-        if len(found) == len(args.budget.chosen_by):
-            print(f"| {start} | {' | '.join(f'{x:.3f}' for x in [*found, mean(found)])} |")
+    """What settings were chosen by: the validation losses of each start, means over all seeds."""
+    sizes = args.budget.chosen_by
+    first = f"-{size_name(sizes[0])}-s{args.seeds[0]}"
+    labelled = " | ".join(f"{size:,} labelled" for size in sizes)
+    print(f"| start | validation loss, {labelled} | mean |")
+    print("|---|---|" + "---|" * len(sizes))
+    for path in sorted(args.runs.glob(f"*{first}/report.json")):
+        start = path.parent.name.removesuffix(first)
+        folders = [
+            [args.runs / f"{start}-{size_name(size)}-s{seed}" for seed in args.seeds]
+            for size in sizes
+        ]
+        if all((folder / "report.json").is_file() for folder in sum(folders, [])):
+            losses = [mean(map(validation_loss, of_size)) for of_size in folders]
+            print(f"| {start} | {' | '.join(f'{x:.3f}' for x in [*losses, mean(losses)])} |")
     print()
 
 

@@ -134,6 +134,27 @@ def test_the_encoder_alone_is_asked_about_the_test_products(tmp_path):
     assert (answers["encoder"] != answers["prediction"]).any()
 
 
+def test_a_setting_is_scored_by_all_sizes_and_seeds(monkeypatch):
+    losses = {(200, 0): 1.0, (200, 1): 2.0, (1000, 0): 4.0, (1000, 1): 7.0}
+
+    def fine_tune(start, size, seed, args, rate):
+        assert (start.name, rate) == ("random", 5e-4)
+        return losses[size, seed]
+
+    monkeypatch.setattr(bench_pretraining, "fine_tune", fine_tune)
+    monkeypatch.setattr(bench_pretraining, "validation_loss", lambda loss: loss)
+    args = argparse.Namespace(budget=bench_pretraining.FULL, seeds=[0, 1])
+    assert bench_pretraining.score(bench_pretraining.Start("random"), args, 5e-4) == 3.5
+
+
+@pytest.mark.parametrize("best", bench_pretraining.FULL.random_rates)
+def test_random_weights_are_pretrained_at_the_best_rate(monkeypatch, best):
+    monkeypatch.setattr(bench_pretraining, "score", lambda start, args: abs(start.rate - best))
+    args = argparse.Namespace(budget=bench_pretraining.FULL)
+    start = bench_pretraining.Start("random", best, bench_pretraining.FULL.random_epochs)
+    assert bench_pretraining.best_of_random(args) == start
+
+
 def test_settings_are_chosen_one_after_the_other(monkeypatch, tmp_path):
     asked = []
 
@@ -157,7 +178,8 @@ def test_a_small_trial_runs_to_its_table_and_goes_on(monkeypatch, tmp_path, caps
     texts.write_text("".join(json.dumps({"title": f"soft cream {i}"}) + "\n" for i in range(80)))
     budget = Budget(
         steps={40: 4, ALL: 4}, chosen_by=(40,), rates=(1e-4, 3e-4), epochs=(1,), units=("word",),
-        random_rates=(1e-3,), random_epochs=1, fine_tuning_rates=(1e-3,), add_tokens="--add-vocab 5 --add-names 5",
+        random_rates=(1e-3,), random_epochs=1, fine_tuning_rates=(1e-3,),
+        add_tokens="--add-vocab 5 --add-names 5",
         pretraining="--batch-tokens 512 --micro-batch-tokens 512 --max-length 64",
         fine_tuning="--max-length 64",
     )  # fmt: skip
