@@ -44,10 +44,10 @@ from beautybert.training import (
 from beautybert.training.options import option
 
 SAMPLE = sample.path_of("meta_All_Beauty.json.gz")
-DEFAULTS = {  # tokens of batch and micro-batch, mask share, learning rate, dropout
-    "tiny": (512, 512, 0.4, 3e-3, 0.0),  # for a minute on a CPU (docs/results.md)
-    "scratch": (8192, 2048, 0.15, 1e-3, None),
-    "checkpoint": (8192, 2048, 0.15, 1e-4, None),
+DEFAULTS: dict[str, dict[str, Any]] = {  # by where the weights come from (docs/results.md)
+    "tiny": {"mask_prob": 0.4, "mask_unit": "token", "lr": 3e-3, "dropout": 0.0},
+    "scratch": {"mask_prob": 0.15, "mask_unit": "token", "lr": 3e-4},
+    "checkpoint": {"mask_prob": 0.15, "mask_unit": "word", "lr": 3e-4},
 }
 
 
@@ -98,7 +98,9 @@ class MlmConfig:
     mask_prob: float = option(
         None, "share of tokens masked in training [0.15, tiny 0.4]; validation: 0.15", gt=0, lt=1
     )
-    mask_unit: str = option("token", "what is masked together", choices=tuple(token_units.UNITS))
+    mask_unit: str = option(
+        None, "what is masked together [word, from scratch token]", choices=tuple(token_units.UNITS)
+    )
 
     epochs: float = option(
         10.0, "passes over the training documents", gt=0, le=1_000_000, group="optimization"
@@ -106,7 +108,7 @@ class MlmConfig:
     max_steps: int | None = option(
         None, "optimizer steps; 0: evaluate and export", ge=0, instead_of="epochs"
     )
-    lr: float = option(None, "peak learning rate [1e-4, from scratch 1e-3, tiny 3e-3]", gt=0)
+    lr: float = option(None, "peak learning rate [3e-4, tiny 3e-3]", gt=0)
     warmup: float = option(0.06, "share of the steps in which the learning rate rises", ge=0, le=1)
     schedule: str = option("linear", "how the learning rate falls", choices=optim.SCHEDULES)
     weight_decay: float = option(0.01, "weight decay of matrices and embeddings", ge=0)
@@ -136,14 +138,13 @@ def with_defaults(config: MlmConfig, world_size: int) -> MlmConfig:
     kind = "checkpoint"
     if config.init == "scratch":
         kind = "tiny" if config.size == "tiny" else "scratch"
-    *sizes, mask_prob, lr, dropout = DEFAULTS[kind]
+    sizes = (512, 512) if kind == "tiny" else (8192, 2048)
     batch, micro_batch = batches.fill_sizes(
         config.batch_tokens, config.micro_batch_tokens, sizes, config.max_length, world_size
     )
-    filled: dict[str, Any] = {"batch_tokens": batch, "micro_batch_tokens": micro_batch}
-    filled |= {"mask_prob": mask_prob, "lr": lr, "dropout": dropout}
+    filled = {"batch_tokens": batch, "micro_batch_tokens": micro_batch} | DEFAULTS[kind]
     given = {name: value for name, value in asdict(config).items() if value is not None}
-    return replace(config, **{**filled, **given})
+    return replace(config, **(filled | given))
 
 
 def conflicts(config: MlmConfig, world_size: int) -> list[str]:

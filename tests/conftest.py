@@ -154,6 +154,7 @@ def config(checkpoint, texts, tmp_path) -> train_mlm.MlmConfig:
         micro_batch_tokens=128,
         max_length=64,
         mask_prob=0.15,
+        mask_unit="token",
         lr=1e-3,
         log_interval=1,
         amp="none",

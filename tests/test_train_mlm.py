@@ -62,20 +62,21 @@ def batches_of(config: train_mlm.MlmConfig) -> MlmBatches:
 @pytest.mark.parametrize(
     "given, ranks, expected",
     [
-        ({"init": "scratch"}, 1, (512, 512, 0.4, 3e-3, 0.0)),
-        ({"init": "scratch"}, 2, (512, 256, 0.4, 3e-3, 0.0)),
-        ({"init": "scratch"}, 8, (1024, 128, 0.4, 3e-3, 0.0)),
-        ({"init": "scratch", "max_length": 1000}, 1, (1000, 1000, 0.4, 3e-3, 0.0)),
-        ({"init": "scratch", "size": "base"}, 1, (8192, 2048, 0.15, 1e-3, None)),
-        ({"init": "folder"}, 8, (8192, 1024, 0.15, 1e-4, None)),
-        ({"init": "folder", "micro_batch_tokens": 5000}, 1, (10000, 5000, 0.15, 1e-4, None)),
-        ({"init": "folder", "mask_prob": 0.3, "lr": 5e-4}, 1, (8192, 2048, 0.3, 5e-4, None)),
+        ({"init": "scratch"}, 1, (512, 512, 0.4, "token", 3e-3, 0.0)),
+        ({"init": "scratch"}, 2, (512, 256, 0.4, "token", 3e-3, 0.0)),
+        ({"init": "scratch"}, 8, (1024, 128, 0.4, "token", 3e-3, 0.0)),
+        ({"init": "scratch", "max_length": 1000}, 1, (1000, 1000, 0.4, "token", 3e-3, 0.0)),
+        ({"init": "scratch", "size": "base"}, 1, (8192, 2048, 0.15, "token", 3e-4, None)),
+        ({"init": "dir"}, 8, (8192, 1024, 0.15, "word", 3e-4, None)),
+        ({"init": "dir", "micro_batch_tokens": 500}, 1, (8500, 500, 0.15, "word", 3e-4, None)),
+        ({"init": "dir", "mask_prob": 0.3, "lr": 1}, 1, (8192, 2048, 0.3, "word", 1, None)),
+        ({"init": "dir", "mask_unit": "token"}, 1, (8192, 2048, 0.15, "token", 3e-4, None)),
     ],
 )
 def test_defaults_depend_on_where_the_weights_come_from(given, ranks, expected):
     filled = train_mlm.with_defaults(train_mlm.MlmConfig(**given), ranks)
-    sizes = (filled.batch_tokens, filled.micro_batch_tokens)
-    assert (*sizes, filled.mask_prob, filled.lr, filled.dropout) == expected
+    found = (filled.batch_tokens, filled.micro_batch_tokens, filled.mask_prob, filled.mask_unit)
+    assert (*found, filled.lr, filled.dropout) == expected
     assert train_mlm.conflicts(filled, ranks) == []
 
 

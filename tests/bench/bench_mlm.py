@@ -165,6 +165,7 @@ def measure_ours(compiled: bool, folder: Path, args: argparse.Namespace) -> dict
             cache_dir=str(folder / "cache"),
             max_steps=args.warmup + args.steps,
             max_length=args.max_length,
+            mask_unit="token",  # as the peers do
             batch_tokens=args.batch_tokens,
             micro_batch_tokens=args.micro_batch_tokens,
             amp=args.amp,

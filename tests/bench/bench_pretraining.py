@@ -460,7 +460,8 @@ def print_table(answers: pd.DataFrame) -> None:
                     if not before.empty:
                         value, error = difference(rows, before, column)
                         gain = f"{value:+.1f} ± {error:.1f}"
-                        gain += " (one seed)" if rows["seed"].nunique() == 1 else ""
+                        paired = set(rows["seed"]) & set(before["seed"])
+                        gain += " (one seed)" if len(paired) == 1 else ""
                     cells += [gain, f"{macro_f1(rows.assign(split=0), column).mean():.3f}"]
                 print(f"| {' | '.join(cells)} |")
 

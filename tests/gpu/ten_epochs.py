@@ -52,6 +52,7 @@ def main() -> None:
             out=f"{work}/run",
             cache_dir=f"{work}/cache",
             max_length=args.max_length,
+            mask_unit="token",
             batch_tokens=BATCH_TOKENS,
             micro_batch_tokens=BATCH_TOKENS,
             epochs=args.epochs,
