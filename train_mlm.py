@@ -44,7 +44,7 @@ from beautybert.training import (
 from beautybert.training.options import option
 
 SAMPLE = sample.path_of("meta_All_Beauty.json.gz")
-DEFAULTS: dict[str, dict[str, Any]] = {  # by where the weights come from (docs/results.md)
+DEFAULTS = {  # by where the weights come from (docs/results.md)
     "tiny": {"mask_prob": 0.4, "mask_unit": "token", "lr": 3e-3, "dropout": 0.0},
     "scratch": {"mask_prob": 0.15, "mask_unit": "token", "lr": 3e-4},
     "checkpoint": {"mask_prob": 0.15, "mask_unit": "word", "lr": 3e-4},
@@ -142,7 +142,8 @@ def with_defaults(config: MlmConfig, world_size: int) -> MlmConfig:
     batch, micro_batch = batches.fill_sizes(
         config.batch_tokens, config.micro_batch_tokens, sizes, config.max_length, world_size
     )
-    filled = {"batch_tokens": batch, "micro_batch_tokens": micro_batch} | DEFAULTS[kind]
+    filled: dict[str, Any] = {"batch_tokens": batch, "micro_batch_tokens": micro_batch}
+    filled |= DEFAULTS[kind]
     given = {name: value for name, value in asdict(config).items() if value is not None}
     return replace(config, **(filled | given))
 
