@@ -44,7 +44,7 @@ from beautybert.training import (
 from beautybert.training.options import option
 
 SAMPLE = sample.path_of("meta_All_Beauty.json.gz")
-DEFAULTS = {  # by where the weights come from (docs/results.md)
+DEFAULTS = {  # by where the weights come from; tiny: for a minute on a CPU (docs/results.md)
     "tiny": {"mask_prob": 0.4, "mask_unit": "token", "lr": 3e-3, "dropout": 0.0},
     "scratch": {"mask_prob": 0.15, "mask_unit": "token", "lr": 3e-4},
     "checkpoint": {"mask_prob": 0.15, "mask_unit": "word", "lr": 3e-4},
@@ -99,7 +99,9 @@ class MlmConfig:
         None, "share of tokens masked in training [0.15, tiny 0.4]; validation: 0.15", gt=0, lt=1
     )
     mask_unit: str = option(
-        None, "what is masked together [word, from scratch token]", choices=tuple(token_units.UNITS)
+        None,
+        "what is masked together [word, from scratch token]; validation: token",
+        choices=tuple(token_units.UNITS),
     )
 
     epochs: float = option(

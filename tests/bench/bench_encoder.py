@@ -1,12 +1,12 @@
-"""What pretraining changed in encoders: masked ingredients, a linear probe, how far weights moved.
+"""What pretraining changed in encoders: masked tokens, a linear probe, how far weights moved.
 
     python -m tests.bench.bench_encoder runs/pretraining/init runs/pretraining/init-mlm-* \\
         --table runs/pretraining/tables/all-s0.csv
 
 The folders are checkpoints, the table is one of `bench_pretraining`.
 
-masked      train_mlm.py's validation on nine tenths of the lists of validation and test, whole
-            ingredients masked: the loss, and the share of masked tokens that are correct; of a
+tokens      train_mlm.py's validation, which masks single tokens, on nine tenths of the lists of
+            validation and test: the loss, and the share of masked tokens that are correct; of a
             checkpoint without a trained masked-LM head this says nothing
 probe       test accuracy of a logistic regression on the mean last hidden states of the frozen
             encoder, its C chosen on validation
@@ -39,11 +39,11 @@ BATCH = 64  # documents of a forward pass
 LENGTH = 256  # tokens of the longest document, as in train_cls.py
 
 
-def masked_ingredients(folder: Path, lists: Path) -> dict[str, float]:
+def masked_tokens(folder: Path, lists: Path) -> dict[str, float]:
     """The validation record of train_mlm.py on the lists of a .txt file, without training."""
     with tempfile.TemporaryDirectory() as out:
         command = ["train_mlm.py", "--data", str(lists), "--init", str(folder), "--out", out]
-        command += ["--mask-unit", "ingredient", "--max-steps", "0", "--valid-fraction", "0.9"]
+        command += ["--max-steps", "0", "--valid-fraction", "0.9"]
         max_length = min(LENGTH, pretrained.read_config(folder).max_position_embeddings)
         command += ["--max-length", str(max_length), "--cache-dir", str(Path(out) / "cache")]
         subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
@@ -124,13 +124,13 @@ def main() -> None:
     args = parser.parse_args()
     products, _ = read_products([args.table], ["split=split"])
     held_out = [p.ingredients for p in products if p.split != "train" and p.ingredients]
-    print("| checkpoint | masked: loss | correct | probe: name | list | drift |")
+    print("| checkpoint | tokens of lists: loss | correct | probe: name | list | drift |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         lists = Path(folder) / "lists.txt"
         lists.write_text("".join(text + "\n" for text in held_out), encoding="utf-8")
         for checkpoint in args.folders:
-            valid = masked_ingredients(checkpoint, lists)
+            valid = masked_tokens(checkpoint, lists)
             before = started_from(checkpoint)
             moved = drift(checkpoint, before) if before else {}
             cells = [checkpoint.name, f"{valid['loss']:.2f}", f"{valid['accuracy']:.1%}"]

@@ -165,7 +165,8 @@ def measure_ours(compiled: bool, folder: Path, args: argparse.Namespace) -> dict
             cache_dir=str(folder / "cache"),
             max_steps=args.warmup + args.steps,
             max_length=args.max_length,
-            mask_unit="token",  # as the peers do
+            mask_unit="token",  # as the peers do, and their rate
+            lr=1e-4,
             batch_tokens=args.batch_tokens,
             micro_batch_tokens=args.micro_batch_tokens,
             amp=args.amp,

@@ -330,8 +330,9 @@ def best_pretraining(args: argparse.Namespace) -> Start:
 def judge(role: str, start: Start, args: argparse.Namespace, rate: float | None = None) -> None:
     """All fine-tunings of one of the four starts, and their names for the report."""
     pretrain(start, args)
+    name = f"{start.name}-lr{rate:g}" if rate else start.name
     for mark in (args.runs / "judged").glob(f"{role}-[an]*-s*"):
-        if not mark.read_text(encoding="utf-8").startswith(f"{start.name}-"):
+        if not mark.read_text(encoding="utf-8").startswith(f"{name}-{mark.name[len(role) + 1]}"):
             mark.unlink()  # of another budget
     for seed in args.seeds:
         for size in args.budget.steps:
@@ -369,12 +370,12 @@ def run(args: argparse.Namespace) -> None:
     if args.jobs > 1:
         torch.set_num_threads(1)
     with ThreadPoolExecutor(args.jobs) as pool:
-        starts = [pool.submit(task) for task in tasks]
-        for finished in as_completed(starts):
+        futures = [pool.submit(task) for task in tasks]
+        for finished in as_completed(futures):
             if error := finished.exception():
-                print(f"a start stopped: {error}", file=sys.stderr, flush=True)
-        for start in starts:
-            start.result()
+                print(f"one of the four stopped: {error}", file=sys.stderr, flush=True)
+        for future in futures:
+            future.result()
 
 
 # ---- the table ---------------------------------------------------------------------------------
@@ -515,6 +516,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the sample, a tiny model")
     args = parser.parse_args()
     args.budget = QUICK if args.quick else FULL
+    if args.quick:
+        args.seeds = [0, 1]
     args.seeds_of_all = args.seeds if args.seeds_of_all is None else args.seeds_of_all
     args.runs.mkdir(parents=True, exist_ok=True)
     for module in ("sklearn", "matplotlib") if args.picture else ("sklearn",):
@@ -524,7 +527,6 @@ def main() -> None:
         names = ("cosmetics.csv", "sephora_website_dataset.csv")
         args.data = [sample.path_of(name) for name in names]
         args.products = sample.path_of("meta_All_Beauty.json.gz")
-        args.seeds = args.seeds_of_all = [0, 1]
         args.init = str(args.runs / "tiny")
         command = ["train_mlm.py", "--max-steps", "0", "--cache-dir", str(args.runs / "cache")]
         run_unless_finished(command, args.runs / "tiny", "model.safetensors", args)

@@ -30,6 +30,7 @@ def start(ranks: int, folder: Path, out: Path, args: argparse.Namespace) -> subp
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     options = {
         "--init": folder,
+        "--mask-unit": "token",
         "--cache-dir": folder / "cache",
         "--out": out,
         "--max-steps": args.steps + 2,

@@ -7,7 +7,7 @@ import torch
 from beautybert.bert import pretrained
 from beautybert.cls.names import name_key
 from beautybert.cls.products import Product
-from tests.bench.bench_encoder import drift, features, masked_ingredients, probe
+from tests.bench.bench_encoder import drift, features, masked_tokens, probe
 
 
 def moved(checkpoint, folder, change):
@@ -65,9 +65,9 @@ def test_a_probe_tells_apart_what_words_tell_apart(checkpoint):
     assert probe(checkpoint, mixed, "name") < 0.9
 
 
-def test_masked_ingredients_are_whole_and_nothing_is_trained(checkpoint, tmp_path):
+def test_tokens_are_masked_and_nothing_is_trained(checkpoint, tmp_path):
     lists = tmp_path / "lists.txt"
     lists.write_text("".join(f"water, glycerin, mint {i}, rose, shea\n" for i in range(60)))
-    found = masked_ingredients(checkpoint, lists)
+    found = masked_tokens(checkpoint, lists)
     assert found["step"] == 0 and 0 < found["loss"] < 20 and 0 <= found["accuracy"] <= 1
     assert found["targets"] > 30

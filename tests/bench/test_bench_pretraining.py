@@ -171,6 +171,38 @@ def test_settings_are_chosen_one_after_the_other(monkeypatch, tmp_path):
     assert asked[5:] == [(1e-4, "ingredient", 1), (1e-4, "ingredient", 3)]
 
 
+def test_choices_are_means_over_seeds_of_starts_that_have_all(tmp_path, capsys):
+    losses = {"init-n200": (1.0, 2.0), "init-n1000": (0.5, 0.7), "random-lr0.001-n200": (3.0,)}
+    for name, by_seed in losses.items():
+        for seed, loss in enumerate(by_seed):
+            folder = tmp_path / f"{name}-s{seed}"
+            folder.mkdir()
+            (folder / "report.json").write_text(json.dumps({"best": {"value": loss}}))
+    budget = bench_pretraining.FULL
+    bench_pretraining.print_choices(argparse.Namespace(runs=tmp_path, seeds=[0, 1], budget=budget))
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[2:] == ["| init | 1.500 | 0.600 | 1.050 |"]
+
+
+def test_a_start_is_judged_by_runs_of_its_own_rate_alone(monkeypatch, tmp_path):
+    judged = tmp_path / "judged"
+    judged.mkdir()
+    of_others = {"random-all-s2": "random-lr0.001-all-s2", "random-mlm-all-s2": "random-mlm-x"}
+    for mark, name in {**of_others, "random-n50-s2": "random-lr0.0002-n50-s2"}.items():
+        (judged / mark).write_text(name)
+
+    def fine_tune(start, size, seed, args, rate):
+        return tmp_path / f"random-lr{rate:g}-{bench_pretraining.size_name(size)}-s{seed}"
+
+    monkeypatch.setattr(bench_pretraining, "fine_tune", fine_tune)
+    args = argparse.Namespace(
+        runs=tmp_path, seeds=[0], seeds_of_all=[], budget=bench_pretraining.FULL
+    )
+    bench_pretraining.judge("random", bench_pretraining.Start("random"), args, 2e-4)
+    expected = {"random-mlm-all-s2", "random-n50-s2", "random-n50-s0", "random-n200-s0"}
+    assert {mark.name for mark in judged.iterdir()} == expected | {"random-n1000-s0"}
+
+
 @pytest.mark.slow
 def test_a_small_trial_runs_to_its_table_and_goes_on(monkeypatch, tmp_path, capsys, checkpoint):
     tables = product_tables(tmp_path)

@@ -53,6 +53,7 @@ def main() -> None:
             cache_dir=f"{work}/cache",
             max_length=args.max_length,
             mask_unit="token",
+            lr=1e-4,  # from random weights
             batch_tokens=BATCH_TOKENS,
             micro_batch_tokens=BATCH_TOKENS,
             epochs=args.epochs,
