@@ -257,6 +257,11 @@ def pretrain(start: Start, args: argparse.Namespace) -> None:
     run_unless_finished(command, args.runs / start.name, "model.safetensors", args)
 
 
+def run_name(start: Start, rate: float | None) -> str:
+    """How the folders of a start's fine-tunings at a rate begin."""
+    return f"{start.name}-lr{rate:g}" if rate else start.name
+
+
 def fine_tune(
     start: Start, size: int, seed: int, args: argparse.Namespace, rate: float | None = None
 ) -> Path:
@@ -265,8 +270,7 @@ def fine_tune(
     rate: None for the default.
     """
     steps = args.budget.steps[size]
-    rate_name = f"-lr{rate:g}" if rate else ""
-    folder = args.runs / f"{start.name}{rate_name}-{size_name(size)}-s{seed}"
+    folder = args.runs / f"{run_name(start, rate)}-{size_name(size)}-s{seed}"
     table = table_of(size, seed, args)
     command = ["train_cls.py", "--data", str(table), "--columns", "split=split"]
     command += ["--min-per-label", "1", "--no-baseline", "--init", str(args.runs / start.name)]
@@ -330,7 +334,7 @@ def best_pretraining(args: argparse.Namespace) -> Start:
 def judge(role: str, start: Start, args: argparse.Namespace, rate: float | None = None) -> None:
     """All fine-tunings of one of the four starts, and their names for the report."""
     pretrain(start, args)
-    name = f"{start.name}-lr{rate:g}" if rate else start.name
+    name = run_name(start, rate)
     for mark in (args.runs / "judged").glob(f"{role}-[an]*-s*"):
         if not mark.read_text(encoding="utf-8").startswith(f"{name}-{mark.name[len(role) + 1]}"):
             mark.unlink()  # of another budget
